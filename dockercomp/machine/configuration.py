@@ -1,0 +1,76 @@
+"""The `configuration` file: KEY=value lines with comments, shared by shell scripts and daemons.
+
+A value is made of [A-Za-z0-9._:/@,+-], or stands in single quotes. The environment wins over the file. Shell scripts
+read it through `configuration_value` in machine/configuration.sh; daemons through `read`, which refuses anything else.
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+KNOWN_KEYS = frozenset({
+    "DC_HOST", "DC_PORT", "DC_BIND", "DC_HOME", "DC_SCHEME", "DC_TOKEN", "DC_CONTAINERS", "DC_CPUS", "DC_MEMORY", "DC_NAME",
+    "DC_MONGO_HOST", "DC_MONGO_URI", "DC_MONGO_DB", "DC_MONGO_PORT", "DC_WORKERS", "DC_THREADS", "DC_ALLOW_PLAIN_HTTP",
+    "DC_PUBLIC_URL", "DC_DOCKER_HOST", "DC_API_TOKEN", "U_DB", "U_USER", "U_PASS",
+})  # fmt: skip
+
+_LINE = re.compile(r"^(?:export\s+)?([A-Z][A-Z0-9_]*)=(?:([A-Za-z0-9._:/@,+-]*)|'([^'\n]*)')\s*(?:#.*)?$")
+_SIZE = re.compile(r"^(\d+(?:\.\d+)?)\s*(B|KiB|MiB|GiB|TiB|KB|MB|GB|TB)?$")
+_UNITS = {None: 1, "B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40,
+          "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}  # fmt: skip
+
+
+class ConfigurationError(ValueError):
+    """A line or a value that cannot be used; the message names file, line and the mend."""
+
+
+def parse(text: str, source: str = "configuration") -> dict[str, str]:
+    """The keys and values of a configuration text. Raises ConfigurationError naming the line."""
+    values: dict[str, str] = {}
+    for number, raw in enumerate(text.splitlines(), 1):
+        line = raw.strip()
+        if not line or line.startswith("#"):
+            continue
+        match = _LINE.match(line)
+        if match is None:
+            raise ConfigurationError(
+                f"{source}, line {number}: not understood: {line!r}. Write KEY=value with a value of letters, digits and"
+                " ._:/@,+- , or put the value in single quotes."
+            )
+        key = match[1]
+        if key not in KNOWN_KEYS:
+            from difflib import get_close_matches  # noqa: PLC0415  (only for the message)
+
+            near = get_close_matches(key, KNOWN_KEYS, 1)
+            raise ConfigurationError(
+                f"{source}, line {number}: unknown key {key}" + (f"; did you mean {near[0]}?" if near else ".")
+            )
+        values[key] = match[2] if match[2] is not None else match[3]
+    return values
+
+
+def read(path: Path | None, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The file's values under those of the environment. A missing file counts as empty."""
+    values = parse(path.read_text(encoding="utf-8"), str(path)) if path is not None and path.exists() else {}
+    values.update({key: environ[key] for key in KNOWN_KEYS if key in environ})
+    return {key: value for key, value in values.items() if value != ""}
+
+
+def size(value: str, key: str = "size") -> int:
+    """Bytes of a size such as `512MiB` or `1.5 GiB`. Raises ConfigurationError."""
+    match = _SIZE.match(value.strip())
+    if match is None:
+        raise ConfigurationError(f"{key}={value}: not a size. Write a number and a unit, such as 512MiB or 2GiB.")
+    return int(float(match[1]) * _UNITS[match[2]])
+
+
+def number(value: str, key: str, low: float, high: float) -> float:
+    """A number within [low, high]. Raises ConfigurationError."""
+    try:
+        found = float(value)
+    except ValueError:
+        raise ConfigurationError(f"{key}={value}: not a number.") from None
+    if not low <= found <= high:
+        raise ConfigurationError(f"{key}={value}: must be between {low:g} and {high:g}.")
+    return found

@@ -1,0 +1,1 @@
+"""What master, worker and scientist agree on: messages, routes, errors, signatures. Imports nothing else of ours."""

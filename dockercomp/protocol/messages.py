@@ -1,0 +1,261 @@
+"""The messages between a worker and the master, as they stand on the wire (JSON; bytes travel as base64).
+
+Units: sizes in bytes, times in seconds, CPUs in cores. Workers are told durations, never points in time. Unknown
+fields are ignored, so that an older side can read a newer one; `PROTOCOL` changes only when that is not enough.
+"""
+
+from typing import Literal
+
+import msgspec
+
+PROTOCOL = 1
+"""Version of the sync contract. The master answers another version with `protocol_unsupported`."""
+
+INLINE_LIMIT = 64 * 1024
+"""Largest input or result, in bytes, that rides inside a sync; larger ones are streamed over their own URLs."""
+
+PART_LIMIT = 8 * 1024 * 1024
+"""Largest part, in bytes, of a streamed transfer, in either direction."""
+
+SYNC_LIMIT = 512
+"""Most results, and most new leases, in one sync."""
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Base of all messages: immutable, named fields, defaults left off the wire."""
+
+
+# --- enrolment ---------------------------------------------------------------------------------------------------
+
+
+class Machine(Message):
+    """What a volunteer's machine says of itself; shown to admins, never trusted for eligibility beyond `platform`."""
+
+    hostname: str
+    cpus: int
+    memory: int
+    disk_free: int
+    platform: str
+    """Docker's words, such as `linux/amd64`."""
+    engine: str = ""
+    """Version of the Docker Engine."""
+    cgroup: Literal["v1", "v2", ""] = ""
+    worker: str = ""
+    """Version of the worker."""
+
+
+class Ceiling(Message):
+    """The most that the volunteer allows: containers at once, and CPUs and memory of all containers together."""
+
+    containers: int
+    cpus: float
+    memory: int
+
+
+class EnrolRequest(Message):
+    token: str
+    """An enrolment token made by an admin."""
+    machine: Machine
+    ceiling: Ceiling
+    request: str
+    """Random id made once by this DC_HOME: enrolling again with the same id gives the same client a new secret."""
+
+
+class EnrolAnswer(Message):
+    client: str
+    secret: str
+    """Shown once; the master keeps only its SHA-256."""
+    master_key: str
+    """Ed25519 public key of the master, 64 hex digits; every job order must carry its signature."""
+    owner: str
+
+
+# --- allocation ----------------------------------------------------------------------------------------------------
+
+
+class Allocation(Message):
+    """What an admin gives a client: so many containers, each with `cpus` and `memory`. Desired state, reconciled."""
+
+    version: int
+    containers: int
+    cpus: float
+    memory: int
+    paused: bool = False
+
+
+class AppliedAllocation(Message):
+    """What a worker made of an allocation. `verified` only if each container's cgroup reads back as planned."""
+
+    version: int
+    containers: int
+    cpus: float
+    memory: int
+    verified: bool
+    note: str = ""
+    """Why it differs from the allocation (ceiling, machine, engine's refusal), in one sentence."""
+
+
+class ContainerReport(Message):
+    """One container as its worker sees it now."""
+
+    name: str
+    id: str
+    job: str
+    state: Literal["starting", "idle", "running", "paused", "stopping", "dead"]
+    image: str
+    address: str = "none"
+    """IP address inside its network; `none` with the network off, which is the default."""
+    chunk: str = ""
+    cpus_planned: float = 0.0
+    cpus_limit: float | None = None
+    """CPU limit read back from the cgroup; None where it could not be read."""
+    memory_planned: int = 0
+    memory_limit: int | None = None
+    """Memory limit read back from the cgroup, scratch included; None where it could not be read."""
+    cpus_used: float | None = None
+    memory_used: int | None = None
+    read_from: str = ""
+    """Where the limits were read: `cgroup v1`, `cgroup v2` or `runner`."""
+
+
+# --- chunks --------------------------------------------------------------------------------------------------------
+
+FailureReason = Literal["exit", "signal", "memory", "time", "disk", "output", "input", "image", "engine", "refused"]
+"""Why a replica failed: the program's exit code or signal; its memory, time, scratch or output limit; or, not the
+program's fault: its input could not be read, its image not be had, the engine failed, the worker refused the job."""
+
+
+class Failure(Message):
+    reason: FailureReason
+    message: str
+    """One sentence for the scientist."""
+    exit_code: int | None = None
+    log_head: str = ""
+    """First 4 KiB of stderr."""
+    log_tail: str = ""
+    """Last 4 KiB of stderr, where it is longer than the head."""
+
+
+class ResultReport(Message):
+    """What became of one lease. Sent again in every sync until it is acknowledged."""
+
+    lease: str
+    outcome: Literal["done", "failed", "returned"]
+    """`returned`: given back unrun, nobody's fault."""
+    digest: str = ""
+    """SHA-256 of the result, 64 hex digits, when done."""
+    size: int = 0
+    payload: bytes | None = None
+    """The result itself up to INLINE_LIMIT; larger ones are uploaded when the acknowledgement says `send`."""
+    failure: Failure | None = None
+    input_digest: str = ""
+    """SHA-256 of the input as it was fed to the program."""
+    cpu_s: float = 0.0
+    wall_s: float = 0.0
+    memory_peak: int = 0
+
+
+class Ack(Message):
+    """The master's answer to one ResultReport; it names exactly what is stored.
+
+    `stored`: durable, forget it. `send`: the digest is committed; upload the payload, then report it again. `late`: the
+    chunk was settled without it, forget it. `unknown`: no such lease of yours, forget it. `rejected`: refused for
+    `reason` (a checksum that differs), forget it. A report without an Ack was not stored: send it again.
+    """
+
+    lease: str
+    status: Literal["stored", "send", "late", "unknown", "rejected"]
+    reason: str = ""
+
+
+class Lease(Message):
+    """One client's time-limited right to one chunk. Says nothing of first, later or canary replicas."""
+
+    id: str
+    job: str
+    stage: int
+    """0 map, 1 reduce."""
+    index: int
+    deadline_s: float
+    """Seconds from this answer until the lease ends, however often the client is heard of."""
+    input: bytes | None = None
+    """The input itself where it is small; else fetch it from the lease's input URL."""
+    input_size: int = 0
+    pieces: list["Piece"] | None = None
+    """Where the input is made of named pieces (files split; reduce) and small: their sizes in stream order."""
+    has_pieces: bool = False
+    start: int | None = None
+    stop: int | None = None
+    """The chunk's numbers [start, stop) of a range split."""
+
+
+class Piece(Message):
+    """One file of a chunk's input: the next `size` bytes of the stream. `name` is a relative path."""
+
+    name: str
+    size: int
+
+
+class SignedOrder(Message):
+    """A job order as stored: `body` is the JSON of orders.JobOrder, signed as bytes and never re-serialised."""
+
+    job: str
+    body: bytes
+    key: str
+    """Public key, 64 hex digits."""
+    signature: bytes
+
+
+# --- the sync ------------------------------------------------------------------------------------------------------
+
+
+class RefusedJob(Message):
+    job: str
+    reason: str
+
+
+class SyncRequest(Message):
+    """One round trip: heartbeat, states, results, and how many chunks are wanted."""
+
+    protocol: int
+    session: str
+    """Random id of this start of the worker."""
+    seq: int
+    """1, 2, 3 … within a session. A repeated number gets the same leases again, and nothing is counted twice."""
+    held: list[str] = []
+    """Every lease this worker still means to finish. An earlier lease not named is given to others at once."""
+    results: list[ResultReport] = []
+    want: int = 0
+    """How many more chunks it would take now."""
+    known_jobs: list[str] = []
+    """Jobs whose order it holds."""
+    refused_jobs: list[RefusedJob] = []
+    containers: list[ContainerReport] = []
+    applied: AppliedAllocation | None = None
+    machine: Machine | None = None
+    """In the first sync of a session, and when it changed."""
+    ceiling: Ceiling | None = None
+    load: float = 0.0
+    """The machine's load average over one minute."""
+    status: str = ""
+    """One sentence on what it is doing or why it is idle."""
+    leaving: bool = False
+    """The worker is stopping: everything it holds is named in results."""
+
+
+class SyncAnswer(Message):
+    protocol: int
+    seq: int
+    acks: list[Ack] = []
+    leases: list[Lease] = []
+    orders: list[SignedOrder] = []
+    """Orders of the jobs in `leases` that the request did not name as known."""
+    cancelled: list[str] = []
+    """Leases among `held` that are no longer the client's: stop them."""
+    closed_jobs: list[str] = []
+    """Jobs among `known_jobs` that have ended: their containers may go."""
+    allocation: Allocation
+    call_again_s: float
+    """Longest time to wait before the next sync; results may be brought earlier."""
+    why_idle: str = ""
+    """Where fewer chunks were given than wanted: why, in one sentence."""

@@ -1,0 +1,187 @@
+"""The table of HTTP routes: every URL of the API, who may call it, and what goes in and out.
+
+The master registers its handlers from this table and refuses to start where one is missing; clients build URLs from
+it; the OpenAPI document and the tests of who may call what are made from it.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from . import messages, views
+
+Who = Literal["public", "client", "user", "admin", "user or client"]
+
+JSON_LIMIT = 1024 * 1024
+SYNC_BODY_LIMIT = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Route:
+    """One URL. `request` and `answer` are message types; None means no JSON body. `body_limit` is in bytes."""
+
+    name: str
+    method: Literal["GET", "HEAD", "POST", "PUT"]
+    path: str
+    who: Who
+    summary: str
+    request: type | None = None
+    answer: type | None = None
+    body_limit: int = JSON_LIMIT
+    transfer: bool = False
+    """Streams payloads: takes one of the places kept for transfers."""
+
+    def url(self, **parts: str) -> str:
+        """The path with its `<parts>` filled in."""
+        path = self.path
+        for name, value in parts.items():
+            path = path.replace(f"<{name}>", value)
+        return path
+
+
+ROUTES = (
+    Route("healthz", "GET", "/healthz", "public", "The process serves.", answer=views.Health),
+    Route("readyz", "GET", "/readyz", "public", "The store can be reached and written.", answer=views.Health),
+    Route("metrics", "GET", "/metrics", "public", "Prometheus metrics."),
+    Route("openapi", "GET", "/api/v1/openapi.json", "public", "This API as an OpenAPI 3.1 document."),
+    Route("docs", "GET", "/api/v1/docs", "public", "This API as a page."),
+    Route("installer", "GET", "/installer.sh", "public", "The volunteer's installer with this master's address."),
+    Route("worker_wheel", "GET", "/worker/<filename>", "public", "The worker's package and its locked requirements."),
+    # workers
+    Route(
+        "enrol",
+        "POST",
+        "/api/v1/enrol",
+        "public",
+        "Become a client, with an enrolment token.",
+        messages.EnrolRequest,
+        messages.EnrolAnswer,
+    ),
+    Route(
+        "sync",
+        "POST",
+        "/api/v1/sync",
+        "client",
+        "A worker's one round trip.",
+        messages.SyncRequest,
+        messages.SyncAnswer,
+        body_limit=SYNC_BODY_LIMIT,
+    ),
+    Route(
+        "lease_input",
+        "GET",
+        "/api/v1/leases/<lease>/input",
+        "client",
+        "The bytes of a lease's input, in parts (Range).",
+        transfer=True,
+    ),
+    Route(
+        "lease_pieces",
+        "GET",
+        "/api/v1/leases/<lease>/pieces",
+        "client",
+        "Names and sizes of the pieces of a lease's input.",
+        answer=list[messages.Piece],
+        transfer=True,
+    ),
+    Route(
+        "job_program",
+        "GET",
+        "/api/v1/jobs/<job>/program",
+        "user or client",
+        "The job folder as a tar, in parts (Range).",
+        transfer=True,
+    ),
+    Route(
+        "job_image",
+        "GET",
+        "/api/v1/jobs/<job>/image",
+        "user or client",
+        "The job's image as a `docker save` archive, in parts (Range).",
+        transfer=True,
+    ),
+    # transfers
+    Route(
+        "blob_status",
+        "GET",
+        "/api/v1/blobs/<digest>/status",
+        "user or client",
+        "How much of an upload has arrived.",
+        answer=views.BlobStatus,
+    ),
+    Route(
+        "blob_put",
+        "PUT",
+        "/api/v1/blobs/<digest>",
+        "user or client",
+        "One part of an upload, at ?offset= of ?size= bytes, with its SHA-256 in Content-Digest.",
+        answer=views.BlobStatus,
+        body_limit=messages.PART_LIMIT,
+        transfer=True,
+    ),
+    # scientists
+    Route(
+        "submit",
+        "POST",
+        "/api/v1/jobs",
+        "user",
+        "Submit a job (Idempotency-Key makes it safe to repeat).",
+        views.SubmitRequest,
+        views.JobView,
+        body_limit=16 * 1024 * 1024,
+    ),
+    Route("jobs", "GET", "/api/v1/jobs", "user", "Jobs, newest first (?cursor=, ?limit=).", answer=views.JobPage),
+    Route("job", "GET", "/api/v1/jobs/<job>", "user", "One job.", answer=views.JobView),
+    Route("job_cancel", "POST", "/api/v1/jobs/<job>/cancel", "user", "Stop a job.", answer=views.JobView),
+    Route(
+        "job_result", "GET", "/api/v1/jobs/<job>/result", "user", "The merged result, in parts (Range).", transfer=True
+    ),
+    Route(
+        "job_chunks",
+        "GET",
+        "/api/v1/jobs/<job>/chunks",
+        "user",
+        "Chunks in order (?stage=, ?state=, ?cursor=, ?limit=).",
+        answer=views.ChunkPage,
+    ),
+    Route("images", "GET", "/api/v1/images", "user", "Images the master can stream.", answer=views.ImageList),
+    Route(
+        "image_register",
+        "POST",
+        "/api/v1/images",
+        "user",
+        "Register an uploaded archive under a name.",
+        views.ImageRegistration,
+        views.ImageView,
+    ),
+    # admins
+    Route("clients", "GET", "/api/v1/clients", "user", "Clients (?cursor=, ?limit=).", answer=views.ClientPage),
+    Route("client", "GET", "/api/v1/clients/<client>", "user", "One client.", answer=views.ClientView),
+    Route(
+        "client_allocate",
+        "PUT",
+        "/api/v1/clients/<client>/allocation",
+        "admin",
+        "Change a client's allocation (If-Match with the ETag that was read).",
+        views.AllocationChange,
+        messages.Allocation,
+    ),
+    Route(
+        "enrolment_token",
+        "POST",
+        "/api/v1/enrolment-tokens",
+        "admin",
+        "Make an enrolment token and its link.",
+        views.TokenRequest,
+        views.TokenAnswer,
+    ),
+    Route(
+        "login_link",
+        "POST",
+        "/api/v1/login-links",
+        "admin",
+        "Make a one-time login link for the dashboard.",
+        answer=views.LoginLink,
+    ),
+)
+
+BY_NAME: dict[str, Route] = {route.name: route for route in ROUTES}
