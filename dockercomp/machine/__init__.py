@@ -1,1 +1,1 @@
-"""The floor every program of ours stands on at a machine: `configuration`, DC_HOME, supervision. Imports nothing else of ours."""
+"""What every program of ours stands on at a machine: `configuration`, DC_HOME, supervision. Imports no other of ours."""

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 KNOWN_KEYS = frozenset({
-    "DC_HOST", "DC_PORT", "DC_BIND", "DC_HOME", "DC_SCHEME", "DC_TOKEN", "DC_CONTAINERS", "DC_CPUS", "DC_MEMORY", "DC_NAME",
+    "DC_HOST", "DC_PORT", "DC_BIND", "DC_HOME", "DC_SCHEME", "DC_TOKEN", "DC_CONTAINERS", "DC_CPUS", "DC_MEMORY",
+        "DC_NAME",
     "DC_MONGO_HOST", "DC_MONGO_URI", "DC_MONGO_DB", "DC_MONGO_PORT", "DC_WORKERS", "DC_THREADS", "DC_ALLOW_PLAIN_HTTP",
     "DC_PUBLIC_URL", "DC_DOCKER_HOST", "DC_API_TOKEN", "U_DB", "U_USER", "U_PASS",
 })  # fmt: skip
@@ -35,8 +36,8 @@ def parse(text: str, source: str = "configuration") -> dict[str, str]:
         match = _LINE.match(line)
         if match is None:
             raise ConfigurationError(
-                f"{source}, line {number}: not understood: {line!r}. Write KEY=value with a value of letters, digits and"
-                " ._:/@,+- , or put the value in single quotes."
+                f"{source}, line {number}: not understood: {line!r}. Write KEY=value with a value of letters,"
+                " digits and ._:/@,+- , or put the value in single quotes."
             )
         key = match[1]
         if key not in KNOWN_KEYS:

@@ -23,7 +23,7 @@ def sign_order(job: str, body: bytes, seed: bytes) -> SignedOrder:
 
 
 def order_is_genuine(order: SignedOrder, master_key: str) -> bool:
-    """True only if `order` was signed by the owner of `master_key`; the key named in the order itself is not trusted."""
+    """True only if signed by the owner of `master_key`; the key that the order itself names is not trusted."""
     try:
         VerifyKey(bytes.fromhex(master_key)).verify(_ORDER_DOMAIN + order.body, order.signature)
     except (BadSignatureError, ValueError):

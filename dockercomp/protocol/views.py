@@ -9,7 +9,7 @@ JobState = Literal["running", "completed", "failed", "cancelled"]
 ChunkState = Literal["open", "accepted", "failed", "cancelled"]
 
 
-class InputFile(Message, forbid_unknown_fields=True):
+class InputFile(Message, kw_only=True, forbid_unknown_fields=True):
     """One uploaded input. `name` is its path as the program sees it (files split)."""
 
     name: str
@@ -17,7 +17,7 @@ class InputFile(Message, forbid_unknown_fields=True):
     size: int
 
 
-class SubmitRequest(Message, forbid_unknown_fields=True):
+class SubmitRequest(Message, kw_only=True, forbid_unknown_fields=True):
     """A job: its specification, the digest of its folder's tar (uploaded before), and its inputs (uploaded before)."""
 
     spec: JobSpec
@@ -25,7 +25,7 @@ class SubmitRequest(Message, forbid_unknown_fields=True):
     inputs: list[InputFile] = []
 
 
-class StageView(Message):
+class StageView(Message, kw_only=True):
     name: Literal["map", "reduce"]
     chunks: int
     """Chunks in all."""
@@ -35,7 +35,7 @@ class StageView(Message):
     """Chunks with a canonical result."""
 
 
-class JobView(Message):
+class JobView(Message, kw_only=True):
     id: str
     name: str
     owner: str
@@ -58,13 +58,13 @@ class JobView(Message):
     result_digest: str | None = None
 
 
-class JobPage(Message):
+class JobPage(Message, kw_only=True):
     jobs: list[JobView]
     next: str | None = None
     """Cursor of the next page."""
 
 
-class ReplicaView(Message):
+class ReplicaView(Message, kw_only=True):
     client: str
     state: str
     digest: str = ""
@@ -73,7 +73,7 @@ class ReplicaView(Message):
     log_tail: str = ""
 
 
-class ChunkView(Message):
+class ChunkView(Message, kw_only=True):
     id: str
     stage: Literal["map", "reduce"]
     index: int
@@ -83,12 +83,12 @@ class ChunkView(Message):
     replicas: list[ReplicaView] = []
 
 
-class ChunkPage(Message):
+class ChunkPage(Message, kw_only=True):
     chunks: list[ChunkView]
     next: str | None = None
 
 
-class ClientView(Message):
+class ClientView(Message, kw_only=True):
     id: str
     name: str
     owner: str
@@ -108,19 +108,19 @@ class ClientView(Message):
     results_failed: int = 0
 
 
-class ClientPage(Message):
+class ClientPage(Message, kw_only=True):
     clients: list[ClientView]
     next: str | None = None
 
 
-class AllocationChange(Message, forbid_unknown_fields=True):
+class AllocationChange(Message, kw_only=True, forbid_unknown_fields=True):
     containers: int
     cpus: float
     memory: int
     paused: bool = False
 
 
-class ImageRegistration(Message, forbid_unknown_fields=True):
+class ImageRegistration(Message, kw_only=True, forbid_unknown_fields=True):
     """Registers an uploaded `docker save` archive under a name; the pin is computed by the master."""
 
     name: str
@@ -129,24 +129,24 @@ class ImageRegistration(Message, forbid_unknown_fields=True):
     size: int
 
 
-class ImageView(Message):
+class ImageView(Message, kw_only=True):
     pin: ImagePin
     archive: str
     size: int
 
 
-class ImageList(Message):
+class ImageList(Message, kw_only=True):
     images: list[ImageView]
 
 
-class TokenRequest(Message, forbid_unknown_fields=True):
+class TokenRequest(Message, kw_only=True, forbid_unknown_fields=True):
     owner: str
     uses: int = 100
     valid_hours: float = 24.0 * 30
     trusted: bool = False
 
 
-class TokenAnswer(Message):
+class TokenAnswer(Message, kw_only=True):
     token: str
     link: str
     """The installer with this token filled in; whoever has the link may enrol."""
@@ -154,17 +154,17 @@ class TokenAnswer(Message):
     """The one command that a volunteer runs."""
 
 
-class BlobStatus(Message):
+class BlobStatus(Message, kw_only=True):
     digest: str
     offset: int
     """Bytes received so far."""
     complete: bool
 
 
-class LoginLink(Message):
+class LoginLink(Message, kw_only=True):
     link: str
 
 
-class Health(Message):
+class Health(Message, kw_only=True):
     status: Literal["ok", "unavailable"]
     detail: str = ""
