@@ -1,1 +1,1 @@
-"""What every program of ours stands on at a machine: `configuration`, DC_HOME, supervision. Imports no other of ours."""
+"""What each of our programs stands on: `configuration`, DC_HOME, supervision. Imports none of ours."""

@@ -28,7 +28,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 # --- enrolment ---------------------------------------------------------------------------------------------------
 
 
-class Machine(Message, kw_only=True):
+class Machine(Message, frozen=True, kw_only=True):
     """What a volunteer's machine says of itself; shown to admins, never trusted for eligibility beyond `platform`."""
 
     hostname: str
@@ -44,7 +44,7 @@ class Machine(Message, kw_only=True):
     """Version of the worker."""
 
 
-class Ceiling(Message, kw_only=True):
+class Ceiling(Message, frozen=True, kw_only=True):
     """The most that the volunteer allows: containers at once, and CPUs and memory of all containers together."""
 
     containers: int
@@ -52,7 +52,7 @@ class Ceiling(Message, kw_only=True):
     memory: int
 
 
-class EnrolRequest(Message, kw_only=True):
+class EnrolRequest(Message, frozen=True, kw_only=True):
     token: str
     """An enrolment token made by an admin."""
     machine: Machine
@@ -61,7 +61,7 @@ class EnrolRequest(Message, kw_only=True):
     """Random id made once by this DC_HOME: enrolling again with the same id gives the same client a new secret."""
 
 
-class EnrolAnswer(Message, kw_only=True):
+class EnrolAnswer(Message, frozen=True, kw_only=True):
     client: str
     secret: str
     """Shown once; the master keeps only its SHA-256."""
@@ -73,7 +73,7 @@ class EnrolAnswer(Message, kw_only=True):
 # --- allocation ----------------------------------------------------------------------------------------------------
 
 
-class Allocation(Message, kw_only=True):
+class Allocation(Message, frozen=True, kw_only=True):
     """What an admin gives a client: so many containers, each with `cpus` and `memory`. Desired state, reconciled."""
 
     version: int
@@ -83,7 +83,7 @@ class Allocation(Message, kw_only=True):
     paused: bool = False
 
 
-class AppliedAllocation(Message, kw_only=True):
+class AppliedAllocation(Message, frozen=True, kw_only=True):
     """What a worker made of an allocation. `verified` only if each container's cgroup reads back as planned."""
 
     version: int
@@ -95,7 +95,7 @@ class AppliedAllocation(Message, kw_only=True):
     """Why it differs from the allocation (ceiling, machine, engine's refusal), in one sentence."""
 
 
-class ContainerReport(Message, kw_only=True):
+class ContainerReport(Message, frozen=True, kw_only=True):
     """One container as its worker sees it now."""
 
     name: str
@@ -125,7 +125,7 @@ FailureReason = Literal["exit", "signal", "memory", "time", "disk", "output", "i
 program's fault: its input could not be read, its image not be had, the engine failed, the worker refused the job."""
 
 
-class Failure(Message, kw_only=True):
+class Failure(Message, frozen=True, kw_only=True):
     reason: FailureReason
     message: str
     """One sentence for the scientist."""
@@ -136,7 +136,7 @@ class Failure(Message, kw_only=True):
     """Last 4 KiB of stderr, where it is longer than the head."""
 
 
-class ResultReport(Message, kw_only=True):
+class ResultReport(Message, frozen=True, kw_only=True):
     """What became of one lease. Sent again in every sync until it is acknowledged."""
 
     lease: str
@@ -155,7 +155,7 @@ class ResultReport(Message, kw_only=True):
     memory_peak: int = 0
 
 
-class Ack(Message, kw_only=True):
+class Ack(Message, frozen=True, kw_only=True):
     """The master's answer to one ResultReport; it names exactly what is stored.
 
     `stored`: durable, forget it. `send`: the digest is committed; upload the payload, then report it again. `late`: the
@@ -168,7 +168,7 @@ class Ack(Message, kw_only=True):
     reason: str = ""
 
 
-class Lease(Message, kw_only=True):
+class Lease(Message, frozen=True, kw_only=True):
     """One client's time-limited right to one chunk. Says nothing of first, later or canary replicas."""
 
     id: str
@@ -189,14 +189,14 @@ class Lease(Message, kw_only=True):
     """The chunk's numbers [start, stop) of a range split."""
 
 
-class Piece(Message, kw_only=True):
+class Piece(Message, frozen=True, kw_only=True):
     """One file of a chunk's input: the next `size` bytes of the stream. `name` is a relative path."""
 
     name: str
     size: int
 
 
-class SignedOrder(Message, kw_only=True):
+class SignedOrder(Message, frozen=True, kw_only=True):
     """A job order as stored: `body` is the JSON of orders.JobOrder, signed as bytes and never re-serialised."""
 
     job: str
@@ -209,12 +209,12 @@ class SignedOrder(Message, kw_only=True):
 # --- the sync ------------------------------------------------------------------------------------------------------
 
 
-class RefusedJob(Message, kw_only=True):
+class RefusedJob(Message, frozen=True, kw_only=True):
     job: str
     reason: str
 
 
-class SyncRequest(Message, kw_only=True):
+class SyncRequest(Message, frozen=True, kw_only=True):
     """One round trip: heartbeat, states, results, and how many chunks are wanted."""
 
     protocol: int
@@ -243,7 +243,7 @@ class SyncRequest(Message, kw_only=True):
     """The worker is stopping: everything it holds is named in results."""
 
 
-class SyncAnswer(Message, kw_only=True):
+class SyncAnswer(Message, frozen=True, kw_only=True):
     protocol: int
     seq: int
     acks: list[Ack] = []

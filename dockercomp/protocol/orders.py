@@ -13,7 +13,7 @@ from .messages import Message
 Split = Literal["lines", "bytes", "records", "files", "range"]
 
 
-class InputSpec(Message, kw_only=True, forbid_unknown_fields=True):
+class InputSpec(Message, frozen=True, kw_only=True, forbid_unknown_fields=True):
     split: Split
     chunk_size: int = 8 * 1024 * 1024
     """lines, bytes, records: bytes a chunk (whole lines or records)."""
@@ -26,27 +26,27 @@ class InputSpec(Message, kw_only=True, forbid_unknown_fields=True):
     """range: numbers start, start+1 … stop-1, per_chunk of them a chunk."""
 
 
-class ProgramSpec(Message, kw_only=True, forbid_unknown_fields=True):
+class ProgramSpec(Message, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How a stage is run: exactly one of `command` (argument vector) and `function` (`module:name`)."""
 
     command: list[str] | None = None
     function: str | None = None
 
 
-class VerifySpec(Message, kw_only=True, forbid_unknown_fields=True):
+class VerifySpec(Message, frozen=True, kw_only=True, forbid_unknown_fields=True):
     policy: Literal["none", "quorum", "adaptive"] = "quorum"
     quorum: int = 2
     compare: Literal["bytes"] = "bytes"
 
 
-class ResourcesSpec(Message, kw_only=True, forbid_unknown_fields=True):
+class ResourcesSpec(Message, frozen=True, kw_only=True, forbid_unknown_fields=True):
     cpus: float = 1.0
     memory: int = 256 * 1024 * 1024
     disk: int = 64 * 1024 * 1024
     time_limit: float = 600.0
 
 
-class JobSpec(Message, kw_only=True, forbid_unknown_fields=True):
+class JobSpec(Message, frozen=True, kw_only=True, forbid_unknown_fields=True):
     name: str
     image: str
     input: InputSpec
@@ -59,14 +59,14 @@ class JobSpec(Message, kw_only=True, forbid_unknown_fields=True):
     """Failed replicas of one chunk after which the job stops and says why."""
 
 
-class ImagePin(Message, kw_only=True):
+class ImagePin(Message, frozen=True, kw_only=True):
     name: str
     config_digest: str
     """SHA-256 of the image's config JSON, `sha256:` and 64 hex digits: covers every layer, same in every store."""
     platform: str
 
 
-class JobOrder(Message, kw_only=True):
+class JobOrder(Message, frozen=True, kw_only=True):
     """Everything a worker needs to run chunks of a job; its JSON is what the master signs."""
 
     version: int

@@ -9,7 +9,7 @@ JobState = Literal["running", "completed", "failed", "cancelled"]
 ChunkState = Literal["open", "accepted", "failed", "cancelled"]
 
 
-class InputFile(Message, kw_only=True, forbid_unknown_fields=True):
+class InputFile(Message, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One uploaded input. `name` is its path as the program sees it (files split)."""
 
     name: str
@@ -17,7 +17,7 @@ class InputFile(Message, kw_only=True, forbid_unknown_fields=True):
     size: int
 
 
-class SubmitRequest(Message, kw_only=True, forbid_unknown_fields=True):
+class SubmitRequest(Message, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A job: its specification, the digest of its folder's tar (uploaded before), and its inputs (uploaded before)."""
 
     spec: JobSpec
@@ -25,7 +25,7 @@ class SubmitRequest(Message, kw_only=True, forbid_unknown_fields=True):
     inputs: list[InputFile] = []
 
 
-class StageView(Message, kw_only=True):
+class StageView(Message, frozen=True, kw_only=True):
     name: Literal["map", "reduce"]
     chunks: int
     """Chunks in all."""
@@ -35,7 +35,7 @@ class StageView(Message, kw_only=True):
     """Chunks with a canonical result."""
 
 
-class JobView(Message, kw_only=True):
+class JobView(Message, frozen=True, kw_only=True):
     id: str
     name: str
     owner: str
@@ -58,13 +58,13 @@ class JobView(Message, kw_only=True):
     result_digest: str | None = None
 
 
-class JobPage(Message, kw_only=True):
+class JobPage(Message, frozen=True, kw_only=True):
     jobs: list[JobView]
     next: str | None = None
     """Cursor of the next page."""
 
 
-class ReplicaView(Message, kw_only=True):
+class ReplicaView(Message, frozen=True, kw_only=True):
     client: str
     state: str
     digest: str = ""
@@ -73,7 +73,7 @@ class ReplicaView(Message, kw_only=True):
     log_tail: str = ""
 
 
-class ChunkView(Message, kw_only=True):
+class ChunkView(Message, frozen=True, kw_only=True):
     id: str
     stage: Literal["map", "reduce"]
     index: int
@@ -83,12 +83,12 @@ class ChunkView(Message, kw_only=True):
     replicas: list[ReplicaView] = []
 
 
-class ChunkPage(Message, kw_only=True):
+class ChunkPage(Message, frozen=True, kw_only=True):
     chunks: list[ChunkView]
     next: str | None = None
 
 
-class ClientView(Message, kw_only=True):
+class ClientView(Message, frozen=True, kw_only=True):
     id: str
     name: str
     owner: str
@@ -108,19 +108,19 @@ class ClientView(Message, kw_only=True):
     results_failed: int = 0
 
 
-class ClientPage(Message, kw_only=True):
+class ClientPage(Message, frozen=True, kw_only=True):
     clients: list[ClientView]
     next: str | None = None
 
 
-class AllocationChange(Message, kw_only=True, forbid_unknown_fields=True):
+class AllocationChange(Message, frozen=True, kw_only=True, forbid_unknown_fields=True):
     containers: int
     cpus: float
     memory: int
     paused: bool = False
 
 
-class ImageRegistration(Message, kw_only=True, forbid_unknown_fields=True):
+class ImageRegistration(Message, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Registers an uploaded `docker save` archive under a name; the pin is computed by the master."""
 
     name: str
@@ -129,24 +129,24 @@ class ImageRegistration(Message, kw_only=True, forbid_unknown_fields=True):
     size: int
 
 
-class ImageView(Message, kw_only=True):
+class ImageView(Message, frozen=True, kw_only=True):
     pin: ImagePin
     archive: str
     size: int
 
 
-class ImageList(Message, kw_only=True):
+class ImageList(Message, frozen=True, kw_only=True):
     images: list[ImageView]
 
 
-class TokenRequest(Message, kw_only=True, forbid_unknown_fields=True):
+class TokenRequest(Message, frozen=True, kw_only=True, forbid_unknown_fields=True):
     owner: str
     uses: int = 100
     valid_hours: float = 24.0 * 30
     trusted: bool = False
 
 
-class TokenAnswer(Message, kw_only=True):
+class TokenAnswer(Message, frozen=True, kw_only=True):
     token: str
     link: str
     """The installer with this token filled in; whoever has the link may enrol."""
@@ -154,17 +154,17 @@ class TokenAnswer(Message, kw_only=True):
     """The one command that a volunteer runs."""
 
 
-class BlobStatus(Message, kw_only=True):
+class BlobStatus(Message, frozen=True, kw_only=True):
     digest: str
     offset: int
     """Bytes received so far."""
     complete: bool
 
 
-class LoginLink(Message, kw_only=True):
+class LoginLink(Message, frozen=True, kw_only=True):
     link: str
 
 
-class Health(Message, kw_only=True):
+class Health(Message, frozen=True, kw_only=True):
     status: Literal["ok", "unavailable"]
     detail: str = ""
