@@ -1,0 +1,160 @@
+"""How the routes are spoken over HTTP, the same for workers and scientists: one connection, retries, checked parts.
+
+The only place that decides what may be retried. Every request of ours is safe to repeat, so a lost answer, a refused
+connection, 429, 502, 503 and 504 are tried again with growing pauses and jitter (urllib3's Retry, which honours
+Retry-After); anything else is an answer.
+"""
+
+import base64
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from typing import IO, Any, TypeVar
+from urllib.parse import quote
+
+import msgspec
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
+
+from . import routes
+from .errors import ChecksumMismatch, DockercompError, Unavailable, error_of
+from .messages import PART_LIMIT
+from .views import BlobStatus
+
+T = TypeVar("T")
+
+_CONTENT_RANGE = re.compile(r"^bytes (\d+)-(\d+)/(\d+)$")
+_PART_ATTEMPTS = 3
+
+
+def content_digest(data: bytes) -> str:
+    """The Content-Digest header of `data` (RFC 9530, sha-256)."""
+    return f"sha-256=:{base64.b64encode(hashlib.sha256(data).digest()).decode()}:"
+
+
+class Connection:
+    """A keep-alive connection to one master. Not to be shared by threads that call at the same time.
+
+    `token` is sent as `Authorization: Bearer`. `retries` 0 makes a lost master fail at once (Unavailable).
+    """
+
+    def __init__(self, url: str, token: str = "", *, retries: int = 4, timeout: float = 30.0) -> None:
+        self.url = url.rstrip("/")
+        self._timeout = timeout
+        self._session = requests.Session()
+        if token:
+            self._session.headers["Authorization"] = f"Bearer {token}"
+        retry = Retry(
+            total=retries,
+            allowed_methods=None,
+            status_forcelist=(429, 502, 503, 504),
+            backoff_factor=0.3,
+            backoff_max=10,
+            backoff_jitter=0.3,
+            raise_on_status=False,
+        )
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, HTTPAdapter(max_retries=retry, pool_maxsize=4))
+
+    def close(self) -> None:
+        self._session.close()
+
+    def request(
+        self,
+        name: str,
+        *,
+        body: bytes | None = None,
+        params: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        **parts: str,
+    ) -> requests.Response:
+        """Call the route `name`. Raises the DockercompError that the answer stands for, Unavailable without one."""
+        route = routes.BY_NAME[name]
+        url = self.url + route.url(**{key: quote(value, safe="") for key, value in parts.items()})
+        try:
+            response = self._session.request(
+                route.method,
+                url,
+                data=body,
+                params=dict(params) if params else None,
+                headers=dict(headers) if headers else None,
+                timeout=self._timeout,
+            )
+        except requests.RequestException as error:
+            raise Unavailable(f"no answer from {self.url}: {_reason(error)}") from error
+        if response.status_code >= 400:
+            retry_after = response.headers.get("Retry-After", "")
+            raise error_of(
+                response.status_code, response.content, float(retry_after) if retry_after.isdigit() else None
+            )
+        return response
+
+    def call(self, name: str, answer: type[T], message: object = None, **options: Any) -> T:
+        """Send `message` as JSON and read the answer as `answer`. Raises as `request` does."""
+        headers = dict(options.pop("headers", None) or {})
+        body = None
+        if message is not None:
+            body = msgspec.json.encode(message)
+            headers["Content-Type"] = "application/json"
+        response = self.request(name, body=options.pop("body", body), headers=headers, **options)
+        try:
+            return msgspec.json.decode(response.content, type=answer)
+        except msgspec.DecodeError as error:
+            raise DockercompError(f"{self.url} answered something that is not ours: {error}") from error
+
+    def read_parts(self, name: str, *, start: int = 0, **parts: str) -> Iterator[bytes]:
+        """The bytes behind a ranged route from `start` to its end, in checked parts of at most PART_LIMIT.
+
+        A part whose checksum differs is fetched again; ChecksumMismatch after three times.
+        """
+        offset, total = start, None
+        while total is None or offset < total:
+            part, total = self._part(name, offset, parts)
+            offset += len(part)
+            if part:
+                yield part
+            elif offset < total:
+                raise ChecksumMismatch(f"{name}: an empty part at byte {offset} of {total}")
+
+    def _part(self, name: str, offset: int, parts: Mapping[str, str]) -> tuple[bytes, int]:
+        for _ in range(_PART_ATTEMPTS):
+            response = self.request(name, headers={"Range": f"bytes={offset}-{offset + PART_LIMIT - 1}"}, **parts)
+            data = response.content
+            where = _CONTENT_RANGE.match(response.headers.get("Content-Range", ""))
+            total = int(where[3]) if where else len(data)
+            if response.headers.get("Content-Digest") == content_digest(data) and (
+                where is None or int(where[1]) == offset
+            ):
+                return data, total
+        raise ChecksumMismatch(
+            f"{name}: the part at byte {offset} arrived with a wrong checksum {_PART_ATTEMPTS} times"
+        )
+
+    def upload(self, digest: str, size: int, source: IO[bytes]) -> None:
+        """Upload the `size` bytes of `source` as the blob `digest`, from where an earlier upload stopped."""
+        status = self.call("blob_status", BlobStatus, digest=digest, params={"size": size})
+        attempts = 0
+        while not status.complete:
+            source.seek(status.offset)
+            data = source.read(PART_LIMIT)
+            before = status.offset
+            status = self.call(
+                "blob_put",
+                BlobStatus,
+                digest=digest,
+                params={"offset": before, "size": size},
+                body=data,
+                headers={"Content-Digest": content_digest(data), "Content-Type": "application/octet-stream"},
+            )
+            attempts = attempts + 1 if status.offset <= before and not status.complete else 0
+            if attempts >= _PART_ATTEMPTS:
+                raise ChecksumMismatch(f"upload of {digest}: no progress at byte {before} of {size}")
+
+
+def _reason(error: BaseException) -> str:
+    """The innermost cause, which is what a person can act on (`Connection refused`)."""
+    inner: BaseException = error
+    while inner.__cause__ or inner.__context__:
+        inner = inner.__cause__ or inner.__context__  # type: ignore[assignment]
+    return getattr(inner, "strerror", None) or str(inner) or type(inner).__name__
