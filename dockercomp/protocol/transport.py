@@ -117,7 +117,7 @@ class Connection:
             elif offset < total:
                 raise ChecksumMismatch(f"{name}: an empty part at byte {offset} of {total}")
 
-    def _part(self, name: str, offset: int, parts: Mapping[str, str]) -> tuple[bytes, int]:
+    def _part(self, name: str, offset: int, parts: Mapping[str, Any]) -> tuple[bytes, int]:
         for _ in range(_PART_ATTEMPTS):
             response = self.request(name, headers={"Range": f"bytes={offset}-{offset + PART_LIMIT - 1}"}, **parts)
             data = response.content
