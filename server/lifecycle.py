@@ -1,0 +1,263 @@
+"""The life of a chunk: pure rules, no I/O. Events go in, the new chunk comes out; the store compares and sets it.
+
+    state        moved on by
+    open         a worker's results (accept, fail_replica), leases ending (release); settle() decides each time
+    accepted     final: `quorum` equal results, each from another client; one of them is canonical
+    failed       final: too many failed replicas, or too many results without a quorum
+    cancelled    final: its job ended first
+
+    replica      meaning                                         moved on by
+    leased       its client may run the chunk                    accept, fail_replica, release
+    committed    its digest is fixed, its payload is awaited     accept (stored), fail_replica, release
+    returned     its result is stored and votes                  -
+    failed       its run failed                                  forgive (its client may try again)
+    gone         its lease ended without a result                accept, fail_replica: a late report still counts
+
+`need` is how many more replicas may be handed out now: quorum - best votes - live leases, never below 0.
+"""
+
+from collections import Counter
+from typing import Literal
+
+import msgspec
+from msgspec.structs import replace
+
+from dockercomp.protocol.messages import Failure
+
+ReplicaState = Literal["leased", "committed", "returned", "failed", "gone"]
+ChunkState = Literal["open", "accepted", "failed", "cancelled"]
+AckStatus = Literal["stored", "send", "late", "unknown", "rejected"]
+
+LIVE = frozenset({"leased", "committed"})
+NOT_THE_PROGRAM = frozenset({"input", "image", "engine", "refused"})
+"""Failure reasons that say nothing about the job: they weigh against a chunk only when there are very many."""
+
+MACHINE_FAILURES = 20
+EXTRA_RESULTS = 6
+"""A chunk with quorum + EXTRA_RESULTS results and no quorum is given up: its results do not repeat."""
+
+
+class Rules(msgspec.Struct, frozen=True):
+    """What a job says about its chunks. `quorum` agreeing results; `retries` failed runs before giving up."""
+
+    quorum: int
+    retries: int
+
+
+class Replica(msgspec.Struct, frozen=True, omit_defaults=True):
+    lease: str
+    client: str
+    owner: str
+    state: ReplicaState
+    deadline: float
+    """Database time, seconds since 1970, at which the lease ends whatever its client does."""
+    sync: str = ""
+    """The sync that granted it."""
+    digest: str = ""
+    size: int = 0
+    wrong: bool = False
+    """Outvoted by a quorum."""
+    forgiven: bool = False
+    failure: Failure | None = None
+
+
+class Chunk(msgspec.Struct, frozen=True):
+    id: str
+    job: str
+    stage: int
+    index: int
+    quorum: int
+    retries: int
+    version: int = 0
+    state: ChunkState = "open"
+    need: int = 0
+    replicas: tuple[Replica, ...] = ()
+    digest: str | None = None
+    """Digest of the canonical result, once accepted."""
+    size: int | None = None
+    error: str = ""
+
+
+class Step(msgspec.Struct, frozen=True):
+    """What an event did: the chunk after it (the same object where nothing changed) and the answer to its sender."""
+
+    chunk: Chunk
+    ack: AckStatus
+
+
+def chunk_id(job: str, stage: int, index: int) -> str:
+    """Ids sort in chunk order."""
+    return f"{job}.{stage}.{index:012d}"
+
+
+def lease_id(client: str, chunk: str, nonce: str) -> str:
+    return f"{client}.{chunk}.{nonce}"
+
+
+def chunk_of_lease(lease: str) -> str:
+    """The chunk's id in a lease's id; empty where it is not one of ours."""
+    parts = lease.split(".")
+    return ".".join(parts[1:4]) if len(parts) == 5 else ""
+
+
+def fresh(job: str, stage: int, index: int, rules: Rules) -> Chunk:
+    """A chunk that nobody holds yet."""
+    return Chunk(
+        id=chunk_id(job, stage, index),
+        job=job,
+        stage=stage,
+        index=index,
+        quorum=rules.quorum,
+        retries=rules.retries,
+        need=rules.quorum,
+    )
+
+
+def live_leases(chunk: Chunk) -> list[str]:
+    """The leases that run now. An ended chunk has none."""
+    return [replica.lease for replica in chunk.replicas if replica.state in LIVE]
+
+
+def barred_clients(chunk: Chunk) -> list[str]:
+    """Clients that may not get another replica of this chunk: they hold one, voted, or failed it."""
+    return [r.client for r in chunk.replicas if r.state != "gone" and not (r.state == "failed" and r.forgiven)]
+
+
+def nearest_deadline(chunk: Chunk) -> float | None:
+    """When the first of its live leases ends, database time in seconds."""
+    return min((r.deadline for r in chunk.replicas if r.state in LIVE), default=None)
+
+
+def grant(chunk: Chunk, *, client: str, owner: str, nonce: str, deadline: float, sync: str = "") -> Chunk | None:
+    """Lease the chunk to a client; None where it may not have it: no replica needed, or it took part already."""
+    if chunk.state != "open" or chunk.need < 1 or client in barred_clients(chunk):
+        return None
+    replica = Replica(
+        lease=lease_id(client, chunk.id, nonce),
+        client=client,
+        owner=owner,
+        state="leased",
+        deadline=deadline,
+        sync=sync,
+    )
+    return replace(chunk, need=chunk.need - 1, replicas=(*chunk.replicas, replica), version=chunk.version + 1)
+
+
+def accept(chunk: Chunk, lease: str, digest: str, size: int, *, stored: bool) -> Step:
+    """A result was brought: its digest is fixed by the first report; it votes once its payload is stored.
+
+    Acknowledged `rejected` where it differs from the digest committed before; `late` where the chunk has ended.
+    """
+    found = _find(chunk, lease)
+    if found is None:
+        return Step(chunk, "unknown")
+    if found.state == "returned":
+        return Step(chunk, "stored" if found.digest == digest else "rejected")
+    if found.state == "failed":
+        return Step(chunk, "rejected")
+    if chunk.state != "open":
+        return Step(chunk, "late")
+    if found.digest and found.digest != digest:
+        return Step(_settle(_with(chunk, replace(found, state="gone"))), "rejected")
+    if found.state == "gone" and _took_part_since(chunk, found):
+        return Step(chunk, "late")
+    if not stored:
+        if found.state == "committed":
+            return Step(chunk, "send")
+        return Step(_settle(_with(chunk, replace(found, state="committed", digest=digest, size=size))), "send")
+    return Step(_settle(_with(chunk, replace(found, state="returned", digest=digest, size=size))), "stored")
+
+
+def fail_replica(chunk: Chunk, lease: str, failure: Failure) -> Step:
+    """A run failed; counted once however often it is reported."""
+    found = _find(chunk, lease)
+    if found is None:
+        return Step(chunk, "unknown")
+    if found.state in ("failed", "returned"):
+        return Step(chunk, "stored")
+    if chunk.state != "open" or (found.state == "gone" and _took_part_since(chunk, found)):
+        return Step(chunk, "late")
+    return Step(_settle(_with(chunk, replace(found, state="failed", failure=failure))), "stored")
+
+
+def release(chunk: Chunk, lease: str) -> Step:
+    """A lease ended without a result: given back, dropped, over its deadline, or its client fell silent."""
+    found = _find(chunk, lease)
+    if found is None:
+        return Step(chunk, "unknown")
+    if chunk.state != "open" or found.state not in LIVE:
+        return Step(chunk, "stored")
+    return Step(_settle(_with(chunk, replace(found, state="gone"))), "stored")
+
+
+def forgive(chunk: Chunk) -> Chunk:
+    """Let the clients that failed this chunk try it again: nobody else is left. Their failures still count."""
+    if chunk.state != "open" or not any(r.state == "failed" and not r.forgiven for r in chunk.replicas):
+        return chunk
+    forgiven = tuple(replace(r, forgiven=True) if r.state == "failed" else r for r in chunk.replicas)
+    return replace(chunk, replicas=forgiven, version=chunk.version + 1)
+
+
+def cancel(chunk: Chunk) -> Chunk:
+    """Its job has ended."""
+    if chunk.state != "open":
+        return chunk
+    return replace(_end_leases(chunk), state="cancelled", need=0, version=chunk.version + 1)
+
+
+def _find(chunk: Chunk, lease: str) -> Replica | None:
+    return next((replica for replica in chunk.replicas if replica.lease == lease), None)
+
+
+def _with(chunk: Chunk, changed: Replica) -> Chunk:
+    replicas = tuple(changed if replica.lease == changed.lease else replica for replica in chunk.replicas)
+    return replace(chunk, replicas=replicas, version=chunk.version + 1)
+
+
+def _took_part_since(chunk: Chunk, gone: Replica) -> bool:
+    """Whether the client of an ended lease has another replica that counts: one client never votes twice."""
+    return any(r.client == gone.client and r.lease != gone.lease and r.state != "gone" for r in chunk.replicas)
+
+
+def _settle(chunk: Chunk) -> Chunk:
+    """Decide what follows from the replicas as they are now."""
+    votes = Counter(r.digest for r in chunk.replicas if r.state == "returned")
+    digest, best = votes.most_common(1)[0] if votes else ("", 0)
+    if best >= chunk.quorum:
+        return _accepted(chunk, digest)
+    error = _hopeless(chunk, sum(votes.values()))
+    if error:
+        return replace(_end_leases(chunk), state="failed", need=0, error=error)
+    live = sum(1 for r in chunk.replicas if r.state in LIVE)
+    return replace(chunk, need=max(0, chunk.quorum - best - live))
+
+
+def _accepted(chunk: Chunk, digest: str) -> Chunk:
+    marks = chunk.quorum > 1
+    judged = tuple(
+        replace(r, wrong=True) if marks and r.state == "returned" and r.digest != digest else r
+        for r in _end_leases(chunk).replicas
+    )
+    size = next(r.size for r in judged if r.state == "returned" and r.digest == digest)
+    return replace(chunk, state="accepted", need=0, replicas=judged, digest=digest, size=size)
+
+
+def _end_leases(chunk: Chunk) -> Chunk:
+    ended = tuple(replace(r, state="gone") if r.state in LIVE else r for r in chunk.replicas)
+    return replace(chunk, replicas=ended)
+
+
+def _hopeless(chunk: Chunk, results: int) -> str:
+    """Why the chunk is given up, in one sentence; empty where it is not."""
+    failures = [r.failure for r in chunk.replicas if r.state == "failed" and r.failure]
+    ours = [failure for failure in failures if failure.reason not in NOT_THE_PROGRAM]
+    if len(ours) >= chunk.retries or len(failures) >= MACHINE_FAILURES:
+        last = (ours or failures)[-1]
+        runs = len(ours) or len(failures)
+        return f"chunk {chunk.index} failed {runs} times; the last time: {last.message}"
+    if results >= chunk.quorum + EXTRA_RESULTS:
+        return (
+            f"chunk {chunk.index} gave {results} results and no {chunk.quorum} of them are equal: the program's output"
+            " differs from run to run (random seeds, times, unordered output?)"
+        )
+    return ""

@@ -1,0 +1,162 @@
+"""BlobStore: inputs, images, programs and large results, content-addressed by SHA-256.
+
+The contract, which every store keeps (tests/integration/test_blobs.py is its conformance suite):
+
+- A blob is named by the 64 hex digits of its SHA-256 and never changes. It is visible only whole, synced and checked.
+- An upload grows by parts at increasing offsets; a part at another offset than the present end changes nothing, so a
+  repeated part is harmless. The last part makes the blob, or, where the whole does not match its name, drops it all.
+"""
+
+import fcntl
+import hashlib
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Protocol
+
+from dockercomp.protocol.errors import BadRequest, ChecksumMismatch, NotFound
+from dockercomp.protocol.messages import PART_LIMIT
+
+_DIGEST = re.compile(r"^[0-9a-f]{64}$")
+_BLOCK = 1024 * 1024
+
+
+class BlobReader(Protocol):
+    """An open blob: `size` in bytes, and reads at any place."""
+
+    size: int
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """Up to `length` bytes from `offset`; fewer only at the end."""
+
+
+class BlobStore(Protocol):
+    def has(self, digest: str) -> bool:
+        """Whether the blob is here whole."""
+
+    def received(self, digest: str) -> int:
+        """Bytes of an unfinished upload; its size where the blob is whole; 0 where nothing is here."""
+
+    def append(self, digest: str, offset: int, size: int, data: bytes) -> int:
+        """Add a part of an upload of `size` bytes in all; returns the bytes now received.
+
+        Raises ChecksumMismatch where the whole is not what its name says; nothing of it is kept then.
+        """
+
+    def put(self, data: bytes) -> str:
+        """Store small data whole; returns its digest."""
+
+    def open(self, digest: str) -> BlobReader:
+        """Raises NotFound."""
+
+    def delete(self, digest: str) -> None:
+        """Remove the blob if it is here."""
+
+
+def check_digest(digest: str) -> str:
+    """`digest` itself. Raises BadRequest where it is not 64 hex digits: nothing else ever becomes a path."""
+    if not _DIGEST.match(digest):
+        raise BadRequest("a digest is 64 lower-case hex digits")
+    return digest
+
+
+class DirectoryBlobs:
+    """Blobs as files under one directory, for masters that share a file system: `ab/abcdef…`, uploads in `partial/`."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._partial = root / "partial"
+        self._partial.mkdir(parents=True, exist_ok=True)
+
+    def has(self, digest: str) -> bool:
+        return self._path(digest).exists()
+
+    def received(self, digest: str) -> int:
+        for path in (self._path(digest), self._partial / digest):
+            try:
+                return path.stat().st_size
+            except FileNotFoundError:
+                continue
+        return 0
+
+    def append(self, digest: str, offset: int, size: int, data: bytes) -> int:
+        if len(data) > PART_LIMIT or offset + len(data) > size:
+            raise BadRequest("a part is at most 8 MiB and ends within the upload's size")
+        if self.has(digest):
+            return self.received(digest)
+        with (self._partial / check_digest(digest)).open("ab") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)  # two masters may take parts of one upload
+            here = os.fstat(file.fileno()).st_size
+            if self.has(digest) or offset != here:
+                return self.received(digest)
+            file.write(data)
+            file.flush()
+            if here + len(data) == size:
+                self._finish(digest, file)
+            return here + len(data)
+
+    def put(self, data: bytes) -> str:
+        digest = hashlib.sha256(data).hexdigest()
+        offset = self.received(digest) if not self.has(digest) else len(data)
+        while offset < len(data) or not self.has(digest):
+            offset = self.append(digest, offset, len(data), data[offset : offset + PART_LIMIT])
+        return digest
+
+    def open(self, digest: str) -> BlobReader:
+        try:
+            return _FileReader(self._path(check_digest(digest)))
+        except FileNotFoundError:
+            raise NotFound(f"no blob {digest}") from None
+
+    def delete(self, digest: str) -> None:
+        self._path(check_digest(digest)).unlink(missing_ok=True)
+
+    def _path(self, digest: str) -> Path:
+        return self._root / check_digest(digest)[:2] / digest
+
+    def _finish(self, digest: str, file: IO[bytes]) -> None:
+        os.fsync(file.fileno())
+        partial = self._partial / digest
+        with partial.open("rb") as whole:
+            found = hashlib.file_digest(whole, "sha256").hexdigest()
+        if found != digest:
+            partial.unlink()
+            raise ChecksumMismatch(f"the upload's SHA-256 is {found}, not {digest}; send it again from the beginning")
+        path = self._path(digest)
+        path.parent.mkdir(exist_ok=True)
+        partial.rename(path)
+        for directory in (path.parent, self._root):
+            _sync_directory(directory)
+
+
+class _FileReader:
+    def __init__(self, path: Path) -> None:
+        self._descriptor = os.open(path, os.O_RDONLY)
+        self.size = os.fstat(self._descriptor).st_size
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        return os.pread(self._descriptor, length, offset)
+
+    def __del__(self) -> None:
+        if hasattr(self, "_descriptor"):
+            os.close(self._descriptor)
+
+
+def _sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def stream(reader: BlobReader, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+    """The bytes [start, stop) in blocks of 1 MiB."""
+    end = reader.size if stop is None else stop
+    while start < end:
+        block = reader.read_at(start, min(_BLOCK, end - start))
+        if not block:
+            return
+        yield block
+        start += len(block)

@@ -1,0 +1,200 @@
+"""The collection `chunks`: one document a chunk, born when leased, changed only by compare-and-set on its version."""
+
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any
+
+import msgspec
+from pymongo.database import Database
+from pymongo.errors import BulkWriteError, OperationFailure
+
+from server import lifecycle
+from server.lifecycle import Chunk
+
+from .connection import Document, store_errors
+
+_DUPLICATE_KEY = 11000
+
+
+class Chunks:
+    """Every method is one round trip unless it says otherwise."""
+
+    def __init__(self, database: Database[Document]) -> None:
+        self._chunks = database["chunks"]
+
+    def insert_new(self, chunks: Sequence[Chunk]) -> list[Chunk]:
+        """Insert chunks that must not exist yet; returns those this call inserted (of two issuers only one does)."""
+        if not chunks:
+            return []
+        with store_errors():
+            try:
+                self._chunks.insert_many([_to_document(chunk, "") for chunk in chunks], ordered=False)
+            except BulkWriteError as error:
+                failed = error.details["writeErrors"]
+                if any(entry["code"] != _DUPLICATE_KEY for entry in failed):
+                    raise
+                refused = {entry["index"] for entry in failed}
+                return [chunk for number, chunk in enumerate(chunks) if number not in refused]
+        return list(chunks)
+
+    def compare_and_set(self, changes: Sequence[tuple[Chunk, Chunk]], mark: str) -> set[str]:
+        """Store each (before, after) whose document still has the version of `before`; returns the ids stored.
+
+        One `update_many` for all, whose pipeline takes each new document from a literal array; where not all were
+        changed, or the write failed half-way, a second round trip finds those that carry `mark`, which must be new.
+        """
+        if not changes:
+            return set()
+        ids = [before.id for before, _ in changes]
+        versions = [before.version for before, _ in changes]
+        documents = [_to_document(after, mark) for _, after in changes]
+        where = {"$indexOfArray": [{"$literal": ids}, "$_id"]}
+        replaced = {
+            "$let": {
+                "vars": {"at": where},
+                "in": {
+                    "$cond": [
+                        {"$eq": ["$version", {"$arrayElemAt": [{"$literal": versions}, "$$at"]}]},
+                        {"$arrayElemAt": [{"$literal": documents}, "$$at"]},
+                        "$$ROOT",
+                    ]
+                },
+            }
+        }
+        with store_errors():
+            try:
+                done = self._chunks.update_many({"_id": {"$in": ids}}, [{"$replaceWith": replaced}])
+                if done.modified_count == len(ids):
+                    return set(ids)
+            except OperationFailure:
+                stored = self._marked(ids, mark)
+                if not stored:
+                    raise
+                return stored
+            return self._marked(ids, mark)
+
+    def _marked(self, ids: Sequence[str], mark: str) -> set[str]:
+        return {found["_id"] for found in self._chunks.find({"_id": {"$in": ids}, "mark": mark}, {"_id": 1})}
+
+    def of_client(self, client: str, also: Collection[str]) -> list[Chunk]:
+        """The chunks that a client holds leases of, and those with the ids `also`."""
+        mine = {"state": "open", "leases": {"$gte": f"{client}.", "$lt": f"{client}/"}}
+        query: Document = {"$or": [mine, {"_id": {"$in": list(also)}}]} if also else mine
+        return self._find(query)
+
+    def needing_replicas(self, jobs: Sequence[str], client: str, start: str, limit: int) -> list[Chunk]:
+        """Open chunks of `jobs` that need a replica this client may run, beginning with those first given to clients
+        from `start` on, then the others: two round trips at most. `start` spreads concurrent askers."""
+        found: list[Chunk] = []
+        for by in ({"$gte": start, "$ne": client}, {"$lt": start, "$ne": client}):
+            if len(found) < limit:
+                query = {"job": {"$in": list(jobs)}, "need": {"$gt": 0}, "by": by, "barred": {"$ne": client}}
+                found += self._find(query, limit=limit - len(found))
+        return found
+
+    def past_deadline(self, jobs: Sequence[str], now: float, limit: int = 500) -> list[Chunk]:
+        """Open chunks with a lease whose deadline has passed."""
+        query = {"state": "open", "job": {"$in": list(jobs)}, "deadline": {"$gt": 0, "$lt": now}}
+        return self._find(query, limit=limit)
+
+    def held_by(self, client: str, limit: int = 500) -> list[Chunk]:
+        """Chunks of which this client holds leases."""
+        return self._find({"state": "open", "leases": {"$gte": f"{client}.", "$lt": f"{client}/"}}, limit=limit)
+
+    def stuck(self, job: str, limit: int = 500) -> list[Chunk]:
+        """Open chunks that need a replica and that nobody runs, when no lease of the job is alive at all; else none.
+
+        Two round trips."""
+        with store_errors():
+            if self._chunks.find_one({"state": "open", "job": job, "deadline": {"$gt": 0}}, {"_id": 1}):
+                return []
+        return self._find({"job": job, "need": {"$gt": 0}, "replicas.state": "failed"}, limit=limit)
+
+    def cancel_open(self, job: str) -> int:
+        """End every open chunk of a job that has ended."""
+        ended = {"state": "cancelled", "need": 0, "leases": [], "deadline": None}
+        with store_errors():
+            return self._chunks.update_many(
+                {"state": "open", "job": job}, {"$set": ended, "$inc": {"version": 1}}
+            ).modified_count
+
+    def any_open(self, job: str) -> bool:
+        with store_errors():
+            return self._chunks.find_one({"state": "open", "job": job}, {"_id": 1}) is not None
+
+    def first_failed(self, job: str) -> Chunk | None:
+        found = self._find({"job": job, "state": "failed"}, limit=1)
+        return found[0] if found else None
+
+    def count_accepted(self, job: str, stage: int) -> int:
+        """How many chunks of a stage have a canonical result: counted, not cached."""
+        with store_errors():
+            return self._chunks.count_documents({**_stage(job, stage), "state": "accepted"})
+
+    def canonical_results(self, job: str, stage: int) -> Iterator[tuple[int, str, int]]:
+        """(index, digest, size) of a stage's accepted chunks in chunk order, streamed."""
+        query = {**_stage(job, stage), "state": "accepted"}
+        with store_errors():
+            for found in self._chunks.find(query, {"index": 1, "digest": 1, "size": 1}).sort("_id", 1):
+                yield found["index"], found["digest"], found["size"]
+
+    def verdict_counts(self, job: str) -> Document:
+        """Results returned, outvoted and failed of a whole job, counted from its chunks."""
+        pipeline: list[Document] = [
+            {"$match": {"_id": {"$gte": f"{job}.", "$lt": f"{job}/"}}},
+            {"$unwind": "$replicas"},
+            {
+                "$group": {
+                    "_id": None,
+                    "returned": {"$sum": {"$cond": [{"$eq": ["$replicas.state", "returned"]}, 1, 0]}},
+                    "wrong": {"$sum": {"$cond": [{"$eq": ["$replicas.wrong", True]}, 1, 0]}},
+                    "failed": {"$sum": {"$cond": [{"$eq": ["$replicas.state", "failed"]}, 1, 0]}},
+                }
+            },
+        ]
+        with store_errors():
+            found = next(iter(self._chunks.aggregate(pipeline)), None)
+        return found or {"returned": 0, "wrong": 0, "failed": 0}
+
+    def by_id(self, chunk: str) -> Chunk | None:
+        found = self._find({"_id": chunk}, limit=1)
+        return found[0] if found else None
+
+    def page(self, job: str, stage: int | None, state: str, after: str, limit: int) -> list[Chunk]:
+        """Chunks of a job in order, after the id `after`."""
+        query: Document = _stage(job, stage) if stage is not None else {"_id": {"$gte": f"{job}.", "$lt": f"{job}/"}}
+        if after:
+            query["_id"]["$gt"] = after
+        if state:
+            query["state"] = state
+        with store_errors():
+            return [_from_document(found) for found in self._chunks.find(query).sort("_id", 1).limit(limit)]
+
+    def remove_job(self, job: str) -> None:
+        with store_errors():
+            self._chunks.delete_many({"_id": {"$gte": f"{job}.", "$lt": f"{job}/"}})
+
+    def _find(self, query: Document, limit: int = 0) -> list[Chunk]:
+        with store_errors():
+            return [_from_document(found) for found in self._chunks.find(query, limit=limit)]
+
+
+def _stage(job: str, stage: int) -> Document:
+    return {"_id": {"$gte": f"{job}.{stage}.", "$lt": f"{job}.{stage}/"}}
+
+
+def _to_document(chunk: Chunk, mark: str) -> Document:
+    document: Document = msgspec.to_builtins(chunk)
+    document["_id"] = document.pop("id")
+    barred = lifecycle.barred_clients(chunk)
+    # What the indexes ask: derived from the replicas in the same write, so never out of step with them.
+    document["barred"] = barred
+    document["by"] = barred[0] if barred else ""
+    document["leases"] = lifecycle.live_leases(chunk)
+    document["deadline"] = lifecycle.nearest_deadline(chunk)
+    document["mark"] = mark
+    return document
+
+
+def _from_document(document: dict[str, Any]) -> Chunk:
+    document["id"] = document.pop("_id")
+    return msgspec.convert(document, Chunk)

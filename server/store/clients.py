@@ -1,0 +1,119 @@
+"""The collection `clients`: one document a volunteer's machine, renewed by each of its syncs."""
+
+from collections.abc import Sequence
+
+from pymongo import ReturnDocument, UpdateOne
+from pymongo.database import Database
+
+from .connection import DATABASE_TIME, Document, store_errors
+
+
+class Clients:
+    """Every method is one round trip."""
+
+    def __init__(self, database: Database[Document]) -> None:
+        self._clients = database["clients"]
+
+    def enrol(self, client: Document) -> Document:
+        """Insert a new client, or give the one with the same `request` its new secret; returns the stored one."""
+        fixed = {key: value for key, value in client.items() if key not in ("secret_hash", "request")}
+        with store_errors():
+            found = self._clients.find_one_and_update(
+                {"request": client["request"]},
+                {
+                    "$set": {"secret_hash": client["secret_hash"], "state": "alive"},
+                    "$setOnInsert": _without_state(fixed),
+                },
+                upsert=True,
+                return_document=ReturnDocument.AFTER,
+            )
+        assert found is not None
+        return found
+
+    def heard(self, client: str, secret_hash: str, session: str, seq: int, report: Document) -> Document | None:
+        """Renew a client, and with it all of its leases; None where there is no such client with this secret.
+
+        The returned document has the database's time in `seen`; `repeat`: this (session, seq) was seen before;
+        `stale`: a later seq of this session was answered already.
+        """
+        same = {"$eq": ["$session", {"$literal": session}]}
+        seen = {f"{key}": {"$literal": value} for key, value in report.items()}
+        # One $set, so that every expression reads the document as it was before.
+        change = {
+            "repeat": {"$and": [same, {"$eq": ["$seq", seq]}]},
+            "stale": {"$and": [same, {"$gt": ["$seq", seq]}]},
+            "session": {"$literal": session},
+            "seq": {"$cond": [same, {"$max": ["$seq", seq]}, seq]},
+            "seen": DATABASE_TIME,
+            "silent": False,
+            **seen,
+        }
+        with store_errors():
+            return self._clients.find_one_and_update(
+                {"_id": client, "secret_hash": secret_hash, "state": "alive"},
+                [{"$set": change}],
+                return_document=ReturnDocument.AFTER,
+            )
+
+    def authentic(self, client: str, secret_hash: str) -> Document | None:
+        """The client with this id and secret."""
+        with store_errors():
+            return self._clients.find_one({"_id": client, "secret_hash": secret_hash, "state": "alive"})
+
+    def by_id(self, client: str) -> Document | None:
+        with store_errors():
+            return self._clients.find_one({"_id": client})
+
+    def page(self, after: str, limit: int) -> list[Document]:
+        with store_errors():
+            return list(self._clients.find({"_id": {"$gt": after}}).sort("_id", 1).limit(limit))
+
+    def alive_since(self, since: float) -> list[Document]:
+        """Clients heard of since that time: what the pool can do now."""
+        fields = {"owner": 1, "allocation": 1, "applied": 1, "machine": 1, "refused_jobs": 1}
+        with store_errors():
+            return list(self._clients.find({"state": "alive", "seen": {"$gte": since}}, fields))
+
+    def newly_silent(self, before: float) -> list[str]:
+        """Clients not heard of since `before` whose leases have not been taken back yet."""
+        query = {"state": "alive", "seen": {"$lt": before}, "silent": {"$ne": True}}
+        with store_errors():
+            return [found["_id"] for found in self._clients.find(query, {"_id": 1})]
+
+    def set_silent(self, client: str, before: float) -> None:
+        """Its leases were taken back; undone by its next sync."""
+        dead = [{"$set": {"silent": True, "containers": []}}]
+        with store_errors():
+            self._clients.update_one({"_id": client, "seen": {"$lt": before}}, dead)
+
+    def retire(self, before: float) -> int:
+        """Retire clients not heard of since `before`; a retired one has to enrol again."""
+        with store_errors():
+            return self._clients.update_many(
+                {"state": "alive", "seen": {"$lt": before}}, {"$set": {"state": "retired", "containers": []}}
+            ).modified_count
+
+    def allocate(self, client: str, version: int, allocation: Document) -> bool:
+        """Set the allocation where its version still is `version`."""
+        with store_errors():
+            return bool(
+                self._clients.update_one(
+                    {"_id": client, "allocation.version": version}, {"$set": {"allocation": allocation}}
+                ).modified_count
+            )
+
+    def count(self, changes: Sequence[tuple[str, dict[str, int], str]]) -> None:
+        """Add (client, counters, mark) to the clients' counts; a non-empty mark says why a client is doubted."""
+        writes = []
+        for client, counters, mark in changes:
+            update: Document = {"$inc": {f"counters.{key}": value for key, value in counters.items()}}
+            if mark:
+                update["$set"] = {"marked": mark}
+            writes.append(UpdateOne({"_id": client}, update))
+        if writes:
+            with store_errors():
+                self._clients.bulk_write(writes, ordered=False)
+
+
+def _without_state(client: Document) -> Document:
+    return {key: value for key, value in client.items() if key != "state"}

@@ -1,0 +1,66 @@
+"""The collection `duties`: who may do a background duty now, with a fencing number that only grows."""
+
+from pymongo import ReturnDocument
+from pymongo.database import Database
+from pymongo.errors import DuplicateKeyError
+
+from .connection import DATABASE_TIME, Document, store_errors
+
+
+class Duties:
+    def __init__(self, database: Database[Document]) -> None:
+        self._duties = database["duties"]
+
+    def hold(self, duty: str, holder: str, seconds: float) -> Document | None:
+        """Take or renew the duty for `seconds`; None while another process holds it. One round trip.
+
+        The document has the database's time in `now` and the fencing number in `fence`, which grows with each new
+        holder.
+        """
+        mine = {"$eq": ["$holder", holder]}
+        change = {
+            "fence": {"$cond": [mine, "$fence", {"$add": [{"$ifNull": ["$fence", 0]}, 1]}]},
+            "holder": holder,
+            "now": DATABASE_TIME,
+            "until": {"$add": [DATABASE_TIME, seconds]},
+        }
+        free = {"$lt": ["$until", DATABASE_TIME]}
+        with store_errors():
+            try:
+                return self._duties.find_one_and_update(
+                    {"_id": duty, "$expr": {"$or": [mine, free]}},
+                    [{"$set": change}],
+                    upsert=True,
+                    return_document=ReturnDocument.AFTER,
+                )
+            except DuplicateKeyError:
+                return None
+
+    def give_up(self, duty: str, holder: str) -> None:
+        """Let another process take it at once."""
+        with store_errors():
+            self._duties.update_one({"_id": duty, "holder": holder}, {"$set": {"until": 0.0, "holder": ""}})
+
+    def now(self) -> float:
+        """The database's time, seconds since 1970. One round trip."""
+        with store_errors():
+            found = self._duties.find_one_and_update(
+                {"_id": "clock"},
+                [{"$set": {"now": DATABASE_TIME}}],
+                upsert=True,
+                return_document=ReturnDocument.AFTER,
+            )
+        assert found is not None
+        return float(found["now"])
+
+    def identity(self, mine: Document) -> Document:
+        """What this installation is (its public key and its blob store's id), as first stored. One round trip."""
+        with store_errors():
+            found = self._duties.find_one_and_update(
+                {"_id": "installation"},
+                {"$setOnInsert": mine},
+                upsert=True,
+                return_document=ReturnDocument.AFTER,
+            )
+        assert found is not None
+        return found

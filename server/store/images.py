@@ -1,0 +1,30 @@
+"""The collection `images`: archives the master can stream to workers, each pinned by its config's digest."""
+
+from pymongo.database import Database
+
+from .connection import Document, store_errors
+
+
+class Images:
+    """Every method is one round trip."""
+
+    def __init__(self, database: Database[Document]) -> None:
+        self._images = database["images"]
+
+    def register(self, image: Document) -> None:
+        """Store (or replace) the image `name` of one platform; `_id` is name and platform."""
+        with store_errors():
+            self._images.replace_one({"_id": image["_id"]}, image, upsert=True)
+
+    def named(self, name: str) -> Document | None:
+        """The newest image of this name; an image without a tag is `latest`."""
+        with store_errors():
+            return self._images.find_one({"name": name}, sort=[("created", -1)])
+
+    def pinned(self, config_digest: str) -> Document | None:
+        with store_errors():
+            return self._images.find_one({"config_digest": config_digest})
+
+    def all(self) -> list[Document]:
+        with store_errors():
+            return list(self._images.find().sort("name", 1))

@@ -1,0 +1,144 @@
+"""The collection `jobs`: one document a job, whatever the number of its chunks.
+
+The cursor hands out fresh index ranges by one atomic increment, which also notes the range as open; inserting its
+chunks takes it off. A range that stays open was handed out by a master that died, and is issued again.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from pymongo import ReturnDocument
+from pymongo.database import Database
+from pymongo.errors import DuplicateKeyError
+
+from .connection import DATABASE_TIME, Document, store_errors
+
+_LIGHT = {"order": 0, "signature": 0, "open_ranges": 0}
+"""Left out where many jobs are read."""
+
+
+class Jobs:
+    """Every method is one round trip."""
+
+    def __init__(self, database: Database[Document]) -> None:
+        self._jobs = database["jobs"]
+
+    def insert(self, job: Document) -> Document:
+        """Store a submission; where the owner sent the same Idempotency-Key before, the job of then is returned."""
+        with store_errors():
+            try:
+                self._jobs.insert_one(job)
+            except DuplicateKeyError:
+                earlier = self._jobs.find_one({"owner": job["owner"], "idempotency_key": job["idempotency_key"]})
+                if earlier is None:
+                    raise
+                return earlier
+        return job
+
+    def by_id(self, job: str) -> Document | None:
+        with store_errors():
+            return self._jobs.find_one({"_id": job})
+
+    def running(self, limit: int = 100) -> list[Document]:
+        """Jobs that have work, oldest first."""
+        with store_errors():
+            return list(self._jobs.find({"state": "running"}, _LIGHT).sort("created", 1).limit(limit))
+
+    def with_open_ranges(self, older_than: float) -> list[Document]:
+        """Running jobs with a range handed out before `older_than` whose chunks may not all exist."""
+        query = {"state": "running", "open_ranges.at": {"$lt": older_than}}
+        with store_errors():
+            return list(self._jobs.find(query))
+
+    def ended_among(self, jobs: Sequence[str]) -> list[str]:
+        """Which of these jobs no longer run (or are unknown)."""
+        with store_errors():
+            alive = {
+                found["_id"] for found in self._jobs.find({"_id": {"$in": list(jobs)}, "state": "running"}, {"_id": 1})
+            }
+        return [job for job in jobs if job not in alive]
+
+    def orders(self, jobs: Sequence[str]) -> list[Document]:
+        """The signed orders of these jobs."""
+        with store_errors():
+            return list(self._jobs.find({"_id": {"$in": list(jobs)}}, {"order": 1, "signature": 1, "key": 1}))
+
+    def page(self, before: tuple[float, str] | None, limit: int) -> list[Document]:
+        """Jobs, newest first, older than the (created, id) of the page before."""
+        query: Document = {}
+        if before is not None:
+            query = {"$or": [{"created": {"$lt": before[0]}}, {"created": before[0], "_id": {"$lt": before[1]}}]}
+        with store_errors():
+            return list(self._jobs.find(query, _LIGHT).sort([("created", -1), ("_id", -1)]).limit(limit))
+
+    def take_range(self, job: str, stage: int, count: int, range_id: str) -> tuple[int, int] | None:
+        """Take up to `count` fresh indexes [start, stop) of the job's present stage; None where there are none left."""
+        stop = {"$min": ["$total", {"$add": ["$cursor", count]}]}
+        opened = {"id": {"$literal": range_id}, "start": "$cursor", "stop": stop, "at": DATABASE_TIME}
+        with store_errors():
+            before = self._jobs.find_one_and_update(
+                {"_id": job, "state": "running", "stage": stage, "$expr": {"$lt": ["$cursor", "$total"]}},
+                [{"$set": {"cursor": stop, "open_ranges": {"$concatArrays": ["$open_ranges", [opened]]}}}],
+                projection={"cursor": 1, "total": 1},
+                return_document=ReturnDocument.BEFORE,
+            )
+        if before is None:
+            return None
+        return before["cursor"], min(before["total"], before["cursor"] + count)
+
+    def close_range(self, job: str, range_id: str) -> None:
+        """The range's chunks exist."""
+        with store_errors():
+            self._jobs.update_one({"_id": job}, {"$pull": {"open_ranges": {"id": range_id}}})
+
+    def count(self, job: str, changes: dict[str, int]) -> None:
+        """Add to the counters, which are caches for the eye."""
+        with store_errors():
+            self._jobs.update_one({"_id": job}, {"$inc": {f"counters.{key}": value for key, value in changes.items()}})
+
+    def set_counters(self, job: str, counters: Document) -> None:
+        with store_errors():
+            self._jobs.update_one({"_id": job}, {"$set": {f"counters.{key}": value for key, value in counters.items()}})
+
+    def next_stage(self, job: str, stage: int, manifest: Document, total: int) -> bool:
+        """Leave `stage`, whose results `manifest` lists, for the next one with `total` chunks. Once only."""
+        change = {
+            "stage": stage + 1,
+            "total": total,
+            "cursor": 0,
+            "open_ranges": [],
+            f"stages.{stage}.manifest": manifest,
+            f"stages.{stage + 1}.total": total,
+        }
+        with store_errors():
+            return bool(
+                self._jobs.update_one({"_id": job, "state": "running", "stage": stage}, {"$set": change}).modified_count
+            )
+
+    def end(self, job: str, state: str, change: dict[str, Any]) -> bool:
+        """Move a running job to a final state; False where it had ended before."""
+        with store_errors():
+            return bool(
+                self._jobs.update_one(
+                    {"_id": job, "state": "running"},
+                    [
+                        {
+                            "$set": {
+                                "state": state,
+                                "ended": DATABASE_TIME,
+                                **{k: {"$literal": v} for k, v in change.items()},
+                            }
+                        }
+                    ],
+                ).modified_count
+            )
+
+    def unswept(self, limit: int = 20) -> list[str]:
+        """Ended jobs whose open chunks have not been cancelled yet."""
+        query = {"state": {"$in": ["completed", "failed", "cancelled"]}, "swept": {"$ne": True}}
+        with store_errors():
+            return [found["_id"] for found in self._jobs.find(query, {"_id": 1}).limit(limit)]
+
+    def set_swept(self, job: str) -> None:
+        with store_errors():
+            self._jobs.update_one({"_id": job}, {"$set": {"swept": True}})

@@ -1,0 +1,54 @@
+"""Every index, with the question it answers. Applied at each start; safe to repeat."""
+
+from pymongo import ASCENDING, DESCENDING, IndexModel
+from pymongo.database import Database
+
+from .connection import Document
+
+OPEN = {"state": "open"}
+
+INDEXES: dict[str, list[IndexModel]] = {
+    "chunks": [
+        # Which open chunks need one more replica, and whose first replica was not mine? `by` leads to others' chunks
+        # at once, however many of my own wait for a second client.
+        IndexModel(
+            [("job", ASCENDING), ("by", ASCENDING)],
+            name="needy",
+            partialFilterExpression={"need": {"$gt": 0}},
+        ),
+        # Which leases does this client hold? Lease ids begin with the client's id.
+        IndexModel([("leases", ASCENDING)], name="leases", partialFilterExpression=OPEN),
+        # Which leases of this job are past their deadline, and is any chunk of it still open?
+        IndexModel([("job", ASCENDING), ("deadline", ASCENDING)], name="open", partialFilterExpression=OPEN),
+        # Which chunks of this job failed? Almost always none.
+        IndexModel([("job", ASCENDING)], name="failed", partialFilterExpression={"state": "failed"}),
+    ],
+    "jobs": [
+        # Which jobs run, oldest first?
+        IndexModel([("state", ASCENDING), ("created", ASCENDING)], name="state"),
+        # The newest jobs, a page at a time.
+        IndexModel([("created", DESCENDING), ("_id", DESCENDING)], name="newest"),
+        # Was this submission made before? Makes submitting safe to repeat, also across masters.
+        IndexModel(
+            [("owner", ASCENDING), ("idempotency_key", ASCENDING)],
+            name="idempotency",
+            unique=True,
+            partialFilterExpression={"idempotency_key": {"$exists": True}},
+        ),
+    ],
+    "clients": [
+        # Did this machine enrol before? The same request gives the same client.
+        IndexModel([("request", ASCENDING)], name="request", unique=True),
+        # Who has not been heard of lately?
+        IndexModel([("state", ASCENDING), ("seen", ASCENDING)], name="seen"),
+    ],
+    # One-time links and tokens end by themselves.
+    "credentials": [IndexModel([("expires", ASCENDING)], name="expires", expireAfterSeconds=0)],
+    "images": [IndexModel([("name", ASCENDING), ("created", DESCENDING)], name="name")],
+}
+
+
+def apply(database: Database[Document]) -> None:
+    """Create what is missing."""
+    for collection, indexes in INDEXES.items():
+        database[collection].create_indexes(indexes)
