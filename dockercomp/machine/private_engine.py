@@ -1,0 +1,122 @@
+"""A Docker Engine of an instance's own, for machines where none runs and systemd is not there to start one.
+
+dockerd keeps everything under DC_HOME, makes no network and no firewall rule, and is kept running by the supervisor
+`engine`. Needs root. `python -m dockercomp.machine.private_engine start|stop`.
+"""
+
+import http.client
+import os
+import shutil
+import sys
+import time
+from pathlib import Path
+
+from . import manifest, supervisor
+from .docker_host import ask, private_socket
+from .home import default_home, instance_label
+from .programs import Program
+
+SUPERVISOR = "engine"
+_SOCKET_PATH_LIMIT = 107
+_POLL_S = 0.05
+
+
+def address(home: Path) -> str:
+    return f"unix://{private_socket(home)}"
+
+
+def start(home: Path, timeout: float = 60.0) -> str:
+    """Start it unless it runs; returns its address once it answers.
+
+    Raises supervisor.SupervisorError with the end of its log if it does not answer within `timeout` seconds.
+    """
+    if len(str(private_socket(home))) > _SOCKET_PATH_LIMIT:
+        raise supervisor.SupervisorError(f"the path of DC_HOME={home} is too long for a socket inside it")
+    deadline = time.monotonic() + timeout
+    if supervisor.status(home, SUPERVISOR) is None:
+        for path in _left_outside(home):
+            manifest.record(home, "directory", str(path), existed=path.exists())
+        supervisor.start(home, SUPERVISOR, [_program(home)], timeout)
+    while not _answers(home):
+        if time.monotonic() >= deadline:
+            supervisor.stop(home, SUPERVISOR)
+            raise supervisor.SupervisorError(f"Docker did not start within {timeout:g} s:\n{_tail(home)}")
+        time.sleep(_POLL_S)
+    return address(home)
+
+
+def stop(home: Path, timeout: float = 60.0) -> bool:
+    """Stop it and its containers; True once it is gone."""
+    return supervisor.stop(home, SUPERVISOR, timeout)
+
+
+def _program(home: Path) -> Program:
+    run = home / "run"
+    namespace = f"dockercomp-{instance_label(home)}"
+    return Program(
+        name="dockerd",
+        argv=(
+            shutil.which("dockerd") or "/usr/sbin/dockerd",
+            f"--host={address(home)}",
+            f"--data-root={home / 'docker'}",
+            f"--exec-root={run / 'dockerd'}",
+            f"--pidfile={run / 'dockerd.pid'}",
+            "--bridge=none",
+            "--iptables=false",
+            "--ip-forward=false",
+            f"--containerd-namespace={namespace}",
+            f"--containerd-plugins-namespace={namespace}-plugins",
+        ),
+        # Without a mount at / (a plain chroot) runc cannot pivot_root; this makes it move the mount instead.
+        env={} if _root_is_a_mount() else {"DOCKER_RAMDISK": "true"},
+        log=str(_log(home)),
+    )
+
+
+def _root_is_a_mount() -> bool:
+    lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
+    return any(line.split()[4] == "/" for line in lines)
+
+
+def _left_outside(home: Path) -> list[Path]:
+    """Folders that dockerd and containerd make outside of what they are told; removed later if they are empty."""
+    return [Path("/etc/docker"), Path("/run/containerd"), Path("/run/containerd/s"), Path("/run/docker")]
+
+
+def _answers(home: Path) -> bool:
+    try:
+        ask(address(home), "GET", "/_ping", timeout=5)
+    except (OSError, http.client.HTTPException, ValueError):
+        return False
+    return True
+
+
+def _log(home: Path) -> Path:
+    return home / "log" / "dockerd.log"
+
+
+def _tail(home: Path) -> str:
+    log = _log(home)
+    return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-8:]) if log.exists() else ""
+
+
+def main(argv: list[str]) -> int:
+    """`start` prints the address. Exit codes: 0, 1 with the reason."""
+    home = default_home()
+    try:
+        if argv == ["start"]:
+            print(start(home))
+        elif argv == ["stop"]:
+            return 0 if stop(home) else 1
+        else:
+            print("usage: private_engine start|stop", file=sys.stderr)
+            return 2
+    except (supervisor.SupervisorError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    os.umask(0o022)
+    sys.exit(main(sys.argv[1:]))
