@@ -24,7 +24,7 @@ class Settings:
     """Where the master listens."""
     scheme: str
     mongo_uri: str
-    """Empty: the embedded mongod."""
+    """Empty: the embedded mongod, whose address stands in DC_HOME/secrets/mongo.uri once it is set up."""
     database: str
     processes: int
     threads: int
@@ -56,8 +56,8 @@ def read(environ: Mapping[str, str] = os.environ, path: Path | None = None) -> S
         and not values.get("DC_PUBLIC_URL", "").startswith("https://")
     ):
         raise ConfigurationError(
-            f"DC_BIND={bind} would speak plain HTTP beyond this machine: passwords, tokens and data could be read on the"
-            " way. Put a TLS proxy in front and set DC_PUBLIC_URL=https://…, or set DC_ALLOW_PLAIN_HTTP=yes if the"
+            f"DC_BIND={bind} would speak plain HTTP beyond this machine: passwords, tokens and data could be read on"
+            " the way. Put a TLS proxy in front and set DC_PUBLIC_URL=https://…, or set DC_ALLOW_PLAIN_HTTP=yes if the"
             " network is yours."
         )
     return Settings(

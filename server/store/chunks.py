@@ -100,6 +100,16 @@ class Chunks:
         """Chunks of which this client holds leases."""
         return self._find({"state": "open", "leases": {"$gte": f"{client}.", "$lt": f"{client}/"}}, limit=limit)
 
+    def committed(self, client: str, digest: str) -> bool:
+        """Whether this client has committed to a result of this digest and its payload is awaited."""
+        query = {
+            "state": "open",
+            "leases": {"$gte": f"{client}.", "$lt": f"{client}/"},
+            "replicas": {"$elemMatch": {"client": client, "state": "committed", "digest": digest}},
+        }
+        with store_errors():
+            return self._chunks.find_one(query, {"_id": 1}) is not None
+
     def stuck(self, job: str, limit: int = 500) -> list[Chunk]:
         """Open chunks that need a replica and that nobody runs, when no lease of the job is alive at all; else none.
 

@@ -1,0 +1,146 @@
+"""Routes of scientists: submitting, watching and fetching; images."""
+
+import time
+from typing import Any
+
+from dockercomp.machine.image_archive import archive_pin
+from flask import Response, request
+
+from dockercomp.protocol.errors import BadRequest, Conflict, InvalidJob, NotFound
+from dockercomp.protocol.orders import ImagePin
+from dockercomp.protocol.views import (
+    ChunkPage,
+    ImageList,
+    ImageRegistration,
+    ImageView,
+    JobPage,
+    JobView,
+    SubmitRequest,
+)
+from server import describing
+from server.api.responses import message, ranged
+from server.api.services import Caller, Services
+from server.store.connection import Document
+
+_STAGES = {"map": 0, "reduce": 1}
+
+
+def submit(services: Services, caller: Caller, body: SubmitRequest) -> Response:
+    key = request.headers.get("Idempotency-Key", "")[:128]
+    document = services.submission.submit(caller.id, body, key)
+    return message(_view(services, document), 201, Location=f"/api/v1/jobs/{document['_id']}")
+
+
+def jobs(services: Services, caller: Caller, _: None) -> JobPage:
+    limit = page_limit()
+    found = services.store.jobs.page(_job_cursor(), limit)
+    pool = _pool(services)
+    following = f"{found[-1]['created']!r},{found[-1]['_id']}" if len(found) == limit else None
+    return JobPage(jobs=[describing.job(document, pool) for document in found], next=following)
+
+
+def job(services: Services, caller: Caller, _: None, job: str) -> JobView:
+    return _view(services, _job(services, job))
+
+
+def job_cancel(services: Services, caller: Caller, _: None, job: str) -> JobView:
+    document = _job(services, job)
+    if caller.role != "admin" and document["owner"] != caller.id:
+        raise NotFound(f"there is no job {job} of yours")
+    services.store.jobs.end(job, "cancelled", {"error": f"cancelled by {caller.id}"})
+    return _view(services, _job(services, job))
+
+
+def job_result(services: Services, caller: Caller, _: None, job: str) -> Response:
+    document = _job(services, job)
+    if document["state"] != "completed":
+        raise Conflict(f"job {job} has no result: it is {document['state']}")
+    reader = services.inputs.results(document["result"]["manifest"])
+    return ranged(request, reader, ETag=f'"{document["result"]["digest"]}"')
+
+
+def job_chunks(services: Services, caller: Caller, _: None, job: str) -> ChunkPage:
+    _job(services, job)
+    stage = request.args.get("stage", "")
+    if stage and stage not in _STAGES:
+        raise BadRequest("?stage= is map or reduce")
+    limit = page_limit()
+    found = services.store.chunks.page(
+        job, _STAGES.get(stage), request.args.get("state", ""), request.args.get("cursor", ""), limit
+    )
+    return ChunkPage(
+        chunks=[describing.chunk(each) for each in found], next=found[-1].id if len(found) == limit else None
+    )
+
+
+def images(services: Services, caller: Caller, _: None) -> ImageList:
+    return ImageList(images=[_image(document) for document in services.store.images.all()])
+
+
+def image_register(services: Services, caller: Caller, body: ImageRegistration) -> Response:
+    if not services.store.blobs.has(body.archive):
+        raise InvalidJob("the image's archive was not uploaded; upload it first")
+    config_digest, platform = archive_pin(services.settings.home / "blobs" / body.archive[:2] / body.archive)
+    name = body.name.removesuffix(":latest")
+    document: Document = {
+        "_id": f"{name} {platform}",
+        "name": name,
+        "platform": platform,
+        "config_digest": config_digest,
+        "archive": body.archive,
+        "size": body.size,
+        "created": time.time(),
+    }
+    services.store.images.register(document)
+    return message(_image(document), 201)
+
+
+def page_limit() -> int:
+    """?limit=, 1 to 500, 100 by default."""
+    value = request.args.get("limit", "100")
+    if not value.isdigit() or not 1 <= int(value) <= 500:
+        raise BadRequest("?limit= is a number from 1 to 500")
+    return int(value)
+
+
+def _job_cursor() -> tuple[float, str] | None:
+    value = request.args.get("cursor", "")
+    if not value:
+        return None
+    created, _, last = value.partition(",")
+    try:
+        return float(created), last
+    except ValueError:
+        raise BadRequest("?cursor= is the `next` of the page before") from None
+
+
+def _view(services: Services, document: Document) -> JobView:
+    return describing.job(document, _pool(services))
+
+
+def _pool(services: Services) -> list[Document]:
+    return services.store.clients.alive_since(services.store.duties.now() - services.settings.silent_after_s)
+
+
+def _image(document: Document) -> ImageView:
+    pin = ImagePin(name=document["name"], config_digest=document["config_digest"], platform=document["platform"])
+    return ImageView(pin=pin, archive=document["archive"], size=document["size"])
+
+
+def _job(services: Services, job: str) -> Document:
+    found = services.store.jobs.by_id(job)
+    if found is None:
+        raise NotFound(f"there is no job {job}")
+    return found
+
+
+HANDLERS: dict[str, Any] = {
+    "submit": submit,
+    "jobs": jobs,
+    "job": job,
+    "job_cancel": job_cancel,
+    "job_result": job_result,
+    "job_chunks": job_chunks,
+    "images": images,
+    "image_register": image_register,
+}

@@ -1,0 +1,39 @@
+"""What handlers work with, made once a process by the wiring and passed in: nothing global."""
+
+import threading
+from dataclasses import dataclass, field
+from typing import Literal
+
+from server.enrolment import Enrolment
+from server.inputs import Inputs
+from server.jobs import Submission
+from server.metrics import Metrics
+from server.settings import Secrets, Settings
+from server.store import Store
+from server.sync import Sync
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who calls: a client's daemon, a person's program or browser, or nobody known."""
+
+    kind: Literal["client", "user", "nobody"]
+    id: str = ""
+    role: str = ""
+    """A user's: `admin`, `scientist` or `viewer`."""
+    secret_hash: str = ""
+    address: str = ""
+
+
+@dataclass(frozen=True)
+class Services:
+    settings: Settings
+    secrets: Secrets
+    store: Store
+    inputs: Inputs
+    sync: Sync
+    submission: Submission
+    enrolment: Enrolment
+    metrics: Metrics
+    transfers: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(4))
+    """Places for transfers: at most half of the process's threads, so that stalled ones never starve the syncs."""

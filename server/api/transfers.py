@@ -1,0 +1,51 @@
+"""Routes of uploads: resumable, in checked parts."""
+
+from typing import Any
+
+from flask import request
+
+from dockercomp.protocol.errors import BadRequest, ChecksumMismatch, Forbidden
+from dockercomp.protocol.messages import INLINE_LIMIT
+from dockercomp.protocol.transport import content_digest
+from dockercomp.protocol.views import BlobStatus
+from server.api.binding import read_body
+from server.api.services import Caller, Services
+from server.store.blobs import check_digest
+
+_LARGEST = 1 << 44
+
+
+def blob_status(services: Services, caller: Caller, _: None, digest: str) -> BlobStatus:
+    check_digest(digest)
+    _may_upload(services, caller, digest)
+    blobs = services.store.blobs
+    return BlobStatus(digest=digest, offset=blobs.received(digest), complete=blobs.has(digest))
+
+
+def blob_put(services: Services, caller: Caller, _: None, digest: str) -> BlobStatus:
+    check_digest(digest)
+    offset, size = _number("offset"), _number("size")
+    _may_upload(services, caller, digest)
+    data = read_body()
+    if request.headers.get("Content-Digest") != content_digest(data):
+        raise ChecksumMismatch("the part is not what its Content-Digest says; nothing was stored, send it again")
+    received = services.store.blobs.append(digest, offset, size, data)
+    return BlobStatus(digest=digest, offset=received, complete=services.store.blobs.has(digest))
+
+
+def _may_upload(services: Services, caller: Caller, digest: str) -> None:
+    """A person may upload anything; a client only a result whose digest it has committed to and was asked for."""
+    if caller.kind == "client" and not services.store.chunks.committed(caller.id, digest):
+        raise Forbidden(
+            f"no result of yours with this digest is awaited (results up to {INLINE_LIMIT} bytes ride along)"
+        )
+
+
+def _number(name: str) -> int:
+    value = request.args.get(name, "")
+    if not value.isdigit() or int(value) > _LARGEST:
+        raise BadRequest(f"?{name}= must be a number of bytes")
+    return int(value)
+
+
+HANDLERS: dict[str, Any] = {"blob_status": blob_status, "blob_put": blob_put}

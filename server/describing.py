@@ -1,0 +1,127 @@
+"""Stored documents as people see them: pure, no I/O."""
+
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from typing import Any, Literal
+
+import msgspec
+
+from dockercomp.protocol.messages import Allocation, AppliedAllocation, Ceiling, ContainerReport, Machine
+from dockercomp.protocol.orders import ImagePin
+from dockercomp.protocol.views import ChunkView, ClientView, JobView, ReplicaView, StageView
+from server.lifecycle import Chunk
+from server.scheduling import rules_of, running_job, unfit
+from server.store.connection import Document
+
+_STAGE_NAMES: tuple[Literal["map"], Literal["reduce"]] = ("map", "reduce")
+
+
+def job(document: Document, pool: Sequence[Document]) -> JobView:
+    """A job, with why it waits judged from the clients now alive."""
+    counters = document.get("counters", {})
+    result = document.get("result") or {}
+    return JobView(
+        id=document["_id"],
+        name=document["name"],
+        owner=document["owner"],
+        state=document["state"],
+        created=_when(document["created"]),
+        ended=_when(document["ended"]) if document.get("ended") else None,
+        stages=[_stage(document, number) for number in range(len(document["stages"]))],
+        image=msgspec.convert(document["image"], ImagePin),
+        quorum=rules_of(running_job(document).spec, 0).quorum,
+        results_returned=counters.get("returned", 0),
+        results_wrong=counters.get("wrong", 0),
+        failures=counters.get("failed", 0),
+        error=document.get("error", ""),
+        waiting=why_waiting(document, pool),
+        result_size=result.get("size"),
+        result_digest=result.get("digest"),
+    )
+
+
+def why_waiting(document: Document, pool: Sequence[Document]) -> str:
+    """Why a running job cannot move with these clients, and the way out; empty where it can."""
+    if document["state"] != "running":
+        return ""
+    if not pool:
+        return "no client is connected: start a worker, or make an enrolment link for a volunteer"
+    running = running_job(document)
+    reasons = [unfit(running, client, (client.get("machine") or {}).get("platform", "")) for client in pool]
+    able = sum(1 for reason in reasons if not reason)
+    if not able:
+        return next(reason for reason in reasons if reason)
+    quorum = rules_of(running.spec, 0).quorum
+    if able < quorum:
+        return (
+            f"a quorum of {quorum} needs {quorum} different clients, and {able} can run this job now: connect more"
+            " clients, or submit with a smaller quorum"
+        )
+    return ""
+
+
+def chunk(found: Chunk) -> ChunkView:
+    return ChunkView(
+        id=found.id,
+        stage=_STAGE_NAMES[found.stage],
+        index=found.index,
+        state=found.state,
+        digest=found.digest,
+        size=found.size,
+        replicas=[
+            ReplicaView(
+                client=replica.client,
+                state="wrong" if replica.wrong else replica.state,
+                digest=replica.digest,
+                failure=f"{replica.failure.reason}: {replica.failure.message}" if replica.failure else "",
+                log_head=replica.failure.log_head if replica.failure else "",
+                log_tail=replica.failure.log_tail if replica.failure else "",
+            )
+            for replica in found.replicas
+        ],
+    )
+
+
+def client(document: Document, now: float, silent_after_s: float) -> ClientView:
+    """A client as it was last heard of; `now` is the database's time."""
+    ago = max(0.0, now - document["seen"])
+    silent = ago > silent_after_s
+    state: Literal["alive", "silent", "retired"] = (
+        "retired" if document["state"] == "retired" else "silent" if silent or document.get("leaving") else "alive"
+    )
+    counters = document.get("counters", {})
+    containers = [] if state != "alive" else document.get("containers", [])
+    return ClientView(
+        id=document["_id"],
+        name=document["name"],
+        owner=document["owner"],
+        address=document.get("address", ""),
+        state=state,
+        seen_s_ago=round(ago, 1),
+        status=document.get("status", ""),
+        machine=_typed(document.get("machine"), Machine),
+        ceiling=_typed(document.get("ceiling"), Ceiling),
+        allocation=msgspec.convert(document["allocation"], Allocation),
+        applied=_typed(document.get("applied"), AppliedAllocation),
+        containers=[msgspec.convert(each, ContainerReport) for each in containers],
+        marked=document.get("marked", ""),
+        results_valid=counters.get("valid", 0),
+        results_wrong=counters.get("wrong", 0),
+        results_failed=counters.get("failed", 0),
+    )
+
+
+def _stage(document: Document, number: int) -> StageView:
+    now = document["stage"]
+    total = document["stages"][number]["total"]
+    issued = total if number < now else document["cursor"] if number == now else 0
+    accepted = total if number < now else document.get("counters", {}).get(f"accepted_{number}", 0)
+    return StageView(name=_STAGE_NAMES[number], chunks=total, issued=issued, accepted=min(accepted, total))
+
+
+def _typed(value: Any, kind: type[Any]) -> Any:
+    return None if value is None else msgspec.convert(value, kind)
+
+
+def _when(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")

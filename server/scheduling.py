@@ -1,0 +1,146 @@
+"""Leasing: which chunks a client gets now. Chunks come into being here, already leased."""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from dockercomp.protocol.orders import JobSpec
+from server import lifecycle
+from server.lifecycle import Chunk, Rules
+from server.store import Store
+from server.store.connection import Document
+
+_FRESH_JOBS = 3
+"""Most jobs that one sync takes fresh chunks of: keeps the round trips of a sync bounded."""
+
+
+@dataclass(frozen=True)
+class RunningJob:
+    """A running job as scheduling needs it."""
+
+    document: Document
+    spec: JobSpec
+
+    @property
+    def id(self) -> str:
+        return str(self.document["_id"])
+
+    @property
+    def rules(self) -> Rules:
+        return rules_of(self.spec, int(self.document["stage"]))
+
+
+@dataclass
+class Grants:
+    """What a client is given: chunks leased to it, and why it is not more."""
+
+    changes: list[tuple[Chunk, Chunk]] = field(default_factory=list)
+    """Existing chunks with the new lease, still to be stored."""
+    fresh: list[Chunk] = field(default_factory=list)
+    """New chunks, stored."""
+    why_idle: str = ""
+
+
+def running_job(document: Document) -> RunningJob:
+    return RunningJob(document, msgspec.convert(document["spec"], JobSpec))
+
+
+def rules_of(spec: JobSpec, stage: int) -> Rules:
+    """Quorum and retries of a stage's chunks. `adaptive` means quorum until trust is kept."""
+    quorum = 1 if spec.verify.policy == "none" else spec.verify.quorum
+    return Rules(quorum=quorum, retries=spec.retries)
+
+
+def unfit(job: RunningJob, client: Document, platform: str) -> str:
+    """Why this client cannot run the job, in one sentence; empty where it can."""
+    allocation = client.get("applied") or client["allocation"]
+    need = job.spec.resources.memory
+    if allocation["memory"] < need:
+        given = allocation["memory"]
+        return f"job {job.id} needs {need >> 20} MiB of memory a container, this client has {given >> 20} MiB"
+    if job.document["image"]["platform"] != platform:
+        return f"job {job.id} needs {job.document['image']['platform']}, this client is {platform}"
+    refused = {entry["job"]: entry["reason"] for entry in client.get("refused_jobs") or []}
+    if job.id in refused:
+        return f"this client refuses job {job.id}: {refused[job.id]}"
+    return ""
+
+
+def deadline_s(spec: JobSpec) -> float:
+    """How long a lease lasts: room for the chunk's own limit, and for as much again waiting in the client's queue."""
+    return 2 * spec.resources.time_limit + 600
+
+
+class Scheduling:
+    """Duties over leases. Holds no state between calls."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def choose(self, client: Document, jobs: Sequence[RunningJob], want: int, taken: set[str], sync: str) -> Grants:
+        """Open chunks that need one more replica, leased in memory to the client; the caller stores them.
+
+        `taken` are chunks that this sync changes already."""
+        grants = Grants()
+        if want < 1 or not jobs:
+            return grants
+        by_id = {job.id: job for job in jobs}
+        for chunk in self._store.chunks.needing_replicas(list(by_id), client["_id"], secrets.token_hex(6), want):
+            if chunk.id in taken or chunk.stage != by_id[chunk.job].document["stage"]:
+                continue
+            leased = self._lease(client, chunk, by_id[chunk.job].spec, sync)
+            if leased is not None:
+                grants.changes.append((chunk, leased))
+        return grants
+
+    def issue(self, client: Document, jobs: Sequence[RunningJob], want: int, sync: str) -> list[Chunk]:
+        """Fresh chunks, inserted as already leased to the client."""
+        issued: list[Chunk] = []
+        asked = 0
+        for job in jobs:
+            if len(issued) >= want or asked == _FRESH_JOBS:
+                break
+            if job.document["cursor"] >= job.document["total"]:
+                continue
+            asked += 1
+            issued += self._issue(client, job, want - len(issued), sync)
+        return issued
+
+    def reissue(self, document: Document) -> int:
+        """Bring into being the chunks of ranges that a dead master had handed out; returns how many were missing."""
+        job = running_job(document)
+        made = 0
+        for opened in document["open_ranges"]:
+            missing = [
+                lifecycle.fresh(job.id, document["stage"], index, job.rules)
+                for index in range(opened["start"], opened["stop"])
+            ]
+            made += len(self._store.chunks.insert_new(missing))
+            self._store.jobs.close_range(job.id, opened["id"])
+        return made
+
+    def _issue(self, client: Document, job: RunningJob, count: int, sync: str) -> list[Chunk]:
+        stage = int(job.document["stage"])
+        range_id = secrets.token_hex(8)
+        taken = self._store.jobs.take_range(job.id, stage, count, range_id)
+        if taken is None:
+            return []
+        chunks = [
+            self._lease(client, lifecycle.fresh(job.id, stage, index, job.rules), job.spec, sync)
+            for index in range(*taken)
+        ]
+        inserted = self._store.chunks.insert_new([chunk for chunk in chunks if chunk is not None])
+        self._store.jobs.close_range(job.id, range_id)
+        return inserted
+
+    def _lease(self, client: Document, chunk: Chunk, spec: JobSpec, sync: str) -> Chunk | None:
+        return lifecycle.grant(
+            chunk,
+            client=client["_id"],
+            owner=client["owner"],
+            nonce=secrets.token_hex(4),
+            deadline=client["seen"] + deadline_s(spec),
+            sync=sync,
+        )

@@ -1,0 +1,216 @@
+"""A worker's one round trip: results in, leases out, in a fixed number of database round trips.
+
+Order matters. The client is renewed first, which also gives the database's time. Payloads are durable before their
+chunks move, chunks are moved before they are acknowledged, and fresh chunks exist before they are leased out.
+"""
+
+import secrets
+from collections.abc import Sequence
+
+import msgspec
+
+from dockercomp.protocol.errors import ProtocolUnsupported, StaleSync, Unauthorized
+from dockercomp.protocol.messages import (
+    INLINE_LIMIT,
+    PROTOCOL,
+    SYNC_LIMIT,
+    Allocation,
+    Lease,
+    SignedOrder,
+    SyncAnswer,
+    SyncRequest,
+)
+from server import lifecycle, splitting
+from server.inputs import Inputs
+from server.lifecycle import Chunk, Replica
+from server.scheduling import RunningJob, Scheduling, running_job, unfit
+from server.stages import Stages
+from server.store import Store
+from server.store.connection import Document
+from server.verification import Intake, Verification
+
+_SMALL_CHUNK = INLINE_LIMIT // 2
+
+
+class Sync:
+    """Answers syncs. Holds no state between calls: any master may answer any of them."""
+
+    def __init__(self, store: Store, inputs: Inputs, *, heartbeat_s: float) -> None:
+        self._store = store
+        self._inputs = inputs
+        self._scheduling = Scheduling(store)
+        self._verification = Verification(store)
+        self._stages = Stages(store)
+        self._heartbeat_s = heartbeat_s
+
+    def answer(self, client_id: str, secret_hash: str, request: SyncRequest, address: str) -> SyncAnswer:
+        """Raises Unauthorized, ProtocolUnsupported, StaleSync, Unavailable. Safe to repeat with the same `seq`."""
+        if request.protocol != PROTOCOL:
+            raise ProtocolUnsupported(
+                f"this master speaks protocol {PROTOCOL}, the worker {request.protocol}:"
+                " install the worker again from here"
+            )
+        client = self._store.clients.heard(
+            client_id, secret_hash, request.session, request.seq, _report_of(request, address)
+        )
+        if client is None:
+            raise Unauthorized("unknown client, wrong secret, or retired: enrol again with an enrolment token")
+        if client["stale"]:
+            raise StaleSync(f"sync {request.seq} is older than the last one answered")
+        sync = f"{client_id}/{request.session}/{request.seq}"
+
+        jobs = [running_job(document) for document in self._store.jobs.running()]
+        reports = request.results[:SYNC_LIMIT]
+        durable, corrupted = self._verification.store_payloads(reports)
+        mine = self._my_chunks(client_id, request)
+        intake = Intake()
+        self._verification.take_in(client_id, [r for r in reports if r.lease not in corrupted], mine, durable, intake)
+        self._verification.refuse(client_id, corrupted, mine, intake)
+        again = self._drop_unnamed(client_id, request, mine, intake, sync)
+
+        want = 0 if request.leaving or client["repeat"] else min(request.want, SYNC_LIMIT)
+        fit, why_unfit = _fit_jobs(client, jobs)
+        if client["allocation"].get("paused"):
+            want, why_unfit = 0, "paused by the admin"
+        grants = self._scheduling.choose(client, fit, want, set(intake.changes), sync)
+
+        changes = [*intake.changes.values(), *grants.changes]
+        stored = self._store.chunks.compare_and_set(changes, secrets.token_hex(8))
+        leased = [after for _, after in grants.changes if after.id in stored]
+        leased += self._scheduling.issue(client, fit, want - len(leased), sync)
+        self._count_and_advance(jobs, [change for change in changes if change[0].id in stored])
+
+        by_id = {job.id: job for job in jobs}
+        leases = [
+            self._lease(by_id[chunk.job], chunk, client, sync) for chunk in (*again, *leased) if chunk.job in by_id
+        ]
+        closed = self._store.jobs.ended_among(request.known_jobs) if request.known_jobs else []
+        return SyncAnswer(
+            protocol=PROTOCOL,
+            seq=request.seq,
+            acks=[ack for chunk, ack in intake.acks.values() if not chunk or chunk in stored],
+            leases=leases,
+            orders=self._orders({lease.job for lease in leases} - set(request.known_jobs)),
+            cancelled=_cancelled(request, mine, intake, set(by_id)),
+            closed_jobs=closed,
+            allocation=msgspec.convert(client["allocation"], Allocation),
+            call_again_s=1.0 if jobs else min(2.0, self._heartbeat_s),
+            why_idle=_why_idle(want, len(leases), jobs, why_unfit, client),
+        )
+
+    def _my_chunks(self, client_id: str, request: SyncRequest) -> dict[str, Chunk]:
+        reported = {lifecycle.chunk_of_lease(report.lease) for report in request.results} - {""}
+        return {chunk.id: chunk for chunk in self._store.chunks.of_client(client_id, reported)}
+
+    def _drop_unnamed(
+        self, client_id: str, request: SyncRequest, mine: dict[str, Chunk], intake: Intake, sync: str
+    ) -> list[Chunk]:
+        """Return earlier leases that the client does not name any more; those granted by this very sync, whose answer
+        was lost, are given again."""
+        named = {*request.held, *(report.lease for report in request.results)}
+        again: list[Chunk] = []
+        for chunk in mine.values():
+            for replica in chunk.replicas:
+                if replica.client != client_id or replica.state not in lifecycle.LIVE or replica.lease in named:
+                    continue
+                if replica.sync == sync:
+                    again.append(chunk)
+                    continue
+                before = intake.present(chunk)
+                intake.change(before, lifecycle.release(before, replica.lease).chunk)
+        return again
+
+    def _count_and_advance(self, jobs: Sequence[RunningJob], changes: Sequence[tuple[Chunk, Chunk]]) -> None:
+        failed = {after.job: after.error for _, after in changes if after.state == "failed"}
+        for job_id, error in failed.items():
+            self._stages.fail(job_id, error)
+        counters = self._verification.count(changes)
+        for job in jobs:
+            counted = counters.get(job.id)
+            if counted:
+                self._store.jobs.count(job.id, dict(counted))
+                key = f"accepted_{job.document['stage']}"
+                accepted = job.document["counters"].get(key, 0) + counted[key]
+                if counted[key] and accepted >= job.document["total"] <= _ADVANCE_AT_ONCE:
+                    self._stages.advance(job.document)
+
+    def _lease(self, job: RunningJob, chunk: Chunk, client: Document, sync: str) -> Lease:
+        replica = _replica_of(chunk, client["_id"], sync)
+        lease = Lease(
+            id=replica.lease,
+            job=chunk.job,
+            stage=chunk.stage,
+            index=chunk.index,
+            deadline_s=max(0.0, replica.deadline - client["seen"]),
+        )
+        split = job.spec.input
+        if chunk.stage == 0 and split.split == "range":
+            start, stop = splitting.numbers(split, chunk.index)
+            return msgspec.structs.replace(lease, start=start, stop=stop, input=b"")
+        if chunk.stage == 0 and split.split != "files" and split.chunk_size <= _SMALL_CHUNK:
+            opened = self._inputs.open(job.document, job.spec, chunk)
+            if opened is not None and opened.size <= INLINE_LIMIT:
+                data = opened.read_at(0, opened.size)
+                return msgspec.structs.replace(lease, input=data, input_size=opened.size)
+        return msgspec.structs.replace(lease, has_pieces=chunk.stage == 1 or split.split == "files")
+
+    def _orders(self, jobs: set[str]) -> list[SignedOrder]:
+        if not jobs:
+            return []
+        return [
+            SignedOrder(job=found["_id"], body=found["order"], key=found["key"], signature=found["signature"])
+            for found in self._store.jobs.orders(sorted(jobs))
+        ]
+
+
+_ADVANCE_AT_ONCE = 10_000
+"""Stages of more chunks are moved on by housekeeping, so that no sync waits for their listing."""
+
+
+def _report_of(request: SyncRequest, address: str) -> Document:
+    """What the client's document keeps of a sync."""
+    report: Document = {
+        "containers": msgspec.to_builtins(request.containers),
+        "status": request.status,
+        "load": request.load,
+        "address": address,
+        "leaving": request.leaving,
+        "refused_jobs": msgspec.to_builtins(request.refused_jobs),
+        "held": len(request.held),
+    }
+    for key, value in (("applied", request.applied), ("machine", request.machine), ("ceiling", request.ceiling)):
+        if value is not None:
+            report[key] = msgspec.to_builtins(value)
+    return report
+
+
+def _fit_jobs(client: Document, jobs: Sequence[RunningJob]) -> tuple[list[RunningJob], str]:
+    """The jobs this client can run, and why it cannot run the first of the others."""
+    platform = (client.get("machine") or {}).get("platform", "")
+    reasons = [(job, unfit(job, client, platform)) for job in jobs]
+    return [job for job, reason in reasons if not reason], next((reason for _, reason in reasons if reason), "")
+
+
+def _replica_of(chunk: Chunk, client: str, sync: str) -> Replica:
+    return next(r for r in chunk.replicas if r.client == client and r.sync == sync and r.state in lifecycle.LIVE)
+
+
+def _cancelled(request: SyncRequest, mine: dict[str, Chunk], intake: Intake, running: set[str]) -> list[str]:
+    """Leases the client holds that are no longer its own, or whose job has ended."""
+    live = {
+        lease
+        for chunk in mine.values()
+        for lease in lifecycle.live_leases(intake.present(chunk))
+        if chunk.job in running
+    }
+    return [lease for lease in request.held if lease not in live]
+
+
+def _why_idle(want: int, given: int, jobs: Sequence[RunningJob], unfit_reason: str, client: Document) -> str:
+    if unfit_reason and not given:
+        return unfit_reason
+    if given or want < 1:
+        return ""
+    if not jobs:
+        return "no job is running"
+    return "every remaining chunk is with other clients, or waits for a second client to check it"
