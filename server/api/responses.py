@@ -28,9 +28,7 @@ def problem(error: DockercompError, request_id: str) -> Response:
     return Response(msgspec.json.encode(problem_of(error, request_id)), error.status, headers)
 
 
-def ranged(
-    request: Request, reader: BlobReader, **headers: str
-) -> Response:
+def ranged(request: Request, reader: BlobReader, **headers: str) -> Response:
     """The part asked for, at most PART_LIMIT, with Content-Range and Content-Digest; without a Range the whole."""
     wanted = request.headers.get("Range")
     headers = {"Content-Type": "application/octet-stream", "Accept-Ranges": "bytes", **headers}

@@ -26,6 +26,11 @@ Document = dict[str, Any]
 _AUTHENTICATION_FAILED = 18
 _UNAUTHORIZED = 13
 
+
+class StoreRefused(RuntimeError):
+    """The configured MongoDB cannot be used; the message says what is wrong and what to do."""
+
+
 DATABASE_TIME = {"$divide": [{"$toLong": "$$NOW"}, 1000]}
 """The database's clock inside a pipeline update: seconds since 1970. The only clock that leases are judged by."""
 

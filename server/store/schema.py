@@ -2,8 +2,9 @@
 
 from pymongo import ASCENDING, DESCENDING, IndexModel
 from pymongo.database import Database
+from pymongo.errors import PyMongoError
 
-from .connection import Document
+from .connection import Document, StoreRefused, explain
 
 OPEN = {"state": "open"}
 
@@ -48,7 +49,10 @@ INDEXES: dict[str, list[IndexModel]] = {
 }
 
 
-def apply(database: Database[Document]) -> None:
-    """Create what is missing."""
-    for collection, indexes in INDEXES.items():
-        database[collection].create_indexes(indexes)
+def apply(database: Database[Document], uri: str) -> None:
+    """Create what is missing. Raises StoreRefused with what is wrong at `uri` and what to do."""
+    try:
+        for collection, indexes in INDEXES.items():
+            database[collection].create_indexes(indexes)
+    except PyMongoError as error:
+        raise StoreRefused(explain(error, uri)) from error

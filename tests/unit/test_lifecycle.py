@@ -1,0 +1,198 @@
+"""The chunk's state machine against a model: no chunk lost, none counted twice, no quorum from one client."""
+
+from collections import Counter
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
+
+from dockercomp.protocol.messages import Failure
+from server import lifecycle
+from server.lifecycle import Chunk, Rules
+
+CLIENTS = ["ca", "cb", "cc", "cd", "ce"]
+DIGESTS = ["a" * 64, "b" * 64, "c" * 64]
+FAILED = Failure(reason="exit", message="exit code 1", exit_code=1)
+BROKEN_MACHINE = Failure(reason="engine", message="no engine")
+
+
+def leased(chunk: Chunk, client: str, nonce: str = "n") -> Chunk:
+    given = lifecycle.grant(chunk, client=client, owner=client, nonce=nonce, deadline=1e9)
+    assert given is not None
+    return given
+
+
+def lease_of(chunk: Chunk, client: str) -> str:
+    return next(r.lease for r in reversed(chunk.replicas) if r.client == client)
+
+
+class Life(RuleBasedStateMachine):
+    """Random leases, results, failures, expiries, duplicates and late messages; the model keeps the votes by client."""
+
+    leases = Bundle("leases")
+
+    @initialize(quorum=st.integers(1, 3), retries=st.integers(1, 4))
+    def begin(self, quorum: int, retries: int) -> None:
+        self.chunk = lifecycle.fresh("j1", 0, 7, Rules(quorum=quorum, retries=retries))
+        self.votes: dict[str, str] = {}
+        self.failures: set[str] = set()
+        self.granted: set[str] = set()
+        self.accepted: tuple[str | None, int | None] | None = None
+        self.number = 0
+
+    @rule(target=leases, client=st.sampled_from(CLIENTS))
+    def lease(self, client: str) -> str:
+        self.number += 1
+        given = lifecycle.grant(self.chunk, client=client, owner=client, nonce=f"{self.number}", deadline=1e9)
+        if given is None:
+            return f"{client}.{self.chunk.id}.none"
+        assert self.chunk.state == "open" and self.chunk.need > 0
+        assert client not in self.votes, "a client that voted got another replica"
+        self.chunk = given
+        lease = lease_of(given, client)
+        self.granted.add(lease)
+        return lease
+
+    @rule(lease=leases, digest=st.sampled_from(DIGESTS), stored=st.booleans())
+    def result(self, lease: str, digest: str, stored: bool) -> None:
+        step = lifecycle.accept(self.chunk, lease, digest, 10, stored=stored)
+        client = lease.split(".", maxsplit=1)[0]
+        if lease not in self.granted:
+            assert step.ack == "unknown" and step.chunk is self.chunk
+            return
+        if step.ack == "stored" and client not in self.votes:
+            self.votes[client] = digest
+        if step.ack == "stored":
+            assert self.votes[client] == digest, "a vote was changed"
+        if not stored:
+            assert step.ack != "stored" or self.votes.get(client) == digest
+        self.chunk = step.chunk
+
+    @rule(lease=leases, failure=st.sampled_from([FAILED, BROKEN_MACHINE]))
+    def fail(self, lease: str, failure: Failure) -> None:
+        step = lifecycle.fail_replica(self.chunk, lease, failure)
+        if step.chunk is not self.chunk:
+            assert lease not in self.failures, "one failure was counted twice"
+            self.failures.add(lease)
+        self.chunk = step.chunk
+
+    @rule(lease=leases)
+    def expire(self, lease: str) -> None:
+        self.chunk = lifecycle.release(self.chunk, lease).chunk
+
+    @rule()
+    def forgive(self) -> None:
+        self.chunk = lifecycle.forgive(self.chunk)
+
+    @invariant()
+    def never_lost(self) -> None:
+        """An open chunk always has somebody at work or a replica to hand out."""
+        live = len(lifecycle.live_leases(self.chunk))
+        if self.chunk.state == "open":
+            best = max(Counter(self.votes.values()).values(), default=0)
+            assert best + live + self.chunk.need >= self.chunk.quorum
+            assert self.chunk.need > 0 or live > 0
+        else:
+            assert self.chunk.need == 0 and live == 0
+
+    @invariant()
+    def only_a_real_quorum_decides(self) -> None:
+        """Votes are those the model saw, one a client; accepted exactly when `quorum` clients agreed."""
+        returned = [(r.client, r.digest) for r in self.chunk.replicas if r.state == "returned"]
+        assert len(returned) == len({client for client, _ in returned})
+        assert dict(returned) == self.votes
+        agreeing = Counter(self.votes.values())
+        best = max(agreeing.values(), default=0)
+        if self.chunk.state == "accepted":
+            assert self.chunk.digest is not None
+            assert agreeing[self.chunk.digest] >= self.chunk.quorum
+            now = (self.chunk.digest, self.chunk.size)
+            assert self.accepted in (None, now), "a canonical result changed"
+            self.accepted = now
+        elif self.chunk.state == "open":
+            assert best < self.chunk.quorum
+
+    @invariant()
+    def only_the_outvoted_are_marked(self) -> None:
+        for replica in self.chunk.replicas:
+            if replica.wrong:
+                assert self.chunk.state == "accepted" and self.chunk.quorum > 1
+                assert replica.digest != self.chunk.digest
+
+
+Life.TestCase.settings = settings(
+    max_examples=150, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+TestLife = Life.TestCase
+
+
+def test_quorum_needs_two_clients() -> None:
+    chunk = leased(lifecycle.fresh("j1", 0, 0, Rules(2, 3)), "ca")
+    step = lifecycle.accept(chunk, lease_of(chunk, "ca"), DIGESTS[0], 5, stored=True)
+    assert step.ack == "stored" and step.chunk.state == "open" and step.chunk.need == 1
+    assert lifecycle.grant(step.chunk, client="ca", owner="ca", nonce="x", deadline=1) is None
+    second = leased(step.chunk, "cb")
+    done = lifecycle.accept(second, lease_of(second, "cb"), DIGESTS[0], 5, stored=True).chunk
+    assert (done.state, done.digest, done.size) == ("accepted", DIGESTS[0], 5)
+
+
+def test_a_disagreement_asks_a_third_client_and_marks_the_outvoted() -> None:
+    chunk = leased(leased(lifecycle.fresh("j1", 0, 0, Rules(2, 3)), "ca"), "cb")
+    chunk = lifecycle.accept(chunk, lease_of(chunk, "ca"), DIGESTS[0], 1, stored=True).chunk
+    chunk = lifecycle.accept(chunk, lease_of(chunk, "cb"), DIGESTS[1], 1, stored=True).chunk
+    assert chunk.state == "open" and chunk.need == 1
+    chunk = leased(chunk, "cc")
+    chunk = lifecycle.accept(chunk, lease_of(chunk, "cc"), DIGESTS[1], 1, stored=True).chunk
+    assert chunk.state == "accepted"
+    assert [r.client for r in chunk.replicas if r.wrong] == ["ca"]
+
+
+def test_a_late_result_of_an_open_chunk_counts() -> None:
+    chunk = leased(lifecycle.fresh("j1", 0, 0, Rules(1, 3)), "ca")
+    lease = lease_of(chunk, "ca")
+    chunk = lifecycle.release(chunk, lease).chunk
+    assert chunk.need == 1
+    assert lifecycle.accept(chunk, lease, DIGESTS[0], 1, stored=True).chunk.state == "accepted"
+
+
+def test_a_result_after_the_end_is_late_and_changes_nothing() -> None:
+    chunk = leased(lifecycle.fresh("j1", 0, 0, Rules(2, 3)), "ca")
+    ended = lifecycle.cancel(chunk)
+    step = lifecycle.accept(ended, lease_of(chunk, "ca"), DIGESTS[0], 1, stored=True)
+    assert step.ack == "late" and step.chunk is ended
+
+
+def test_a_committed_digest_cannot_be_changed() -> None:
+    chunk = leased(lifecycle.fresh("j1", 0, 0, Rules(2, 3)), "ca")
+    lease = lease_of(chunk, "ca")
+    step = lifecycle.accept(chunk, lease, DIGESTS[0], 100_000, stored=False)
+    assert step.ack == "send"
+    assert lifecycle.accept(step.chunk, lease, DIGESTS[1], 100_000, stored=True).ack == "rejected"
+
+
+@pytest.mark.parametrize("retries", [1, 3])
+def test_a_chunk_that_fails_everywhere_is_given_up_and_says_why(retries: int) -> None:
+    chunk = lifecycle.fresh("j1", 0, 4, Rules(2, retries))
+    for client in CLIENTS[:retries]:
+        chunk = leased(chunk, client)
+        chunk = lifecycle.fail_replica(chunk, lease_of(chunk, client), FAILED).chunk
+    assert chunk.state == "failed"
+    assert "exit code 1" in chunk.error and "chunk 4" in chunk.error
+
+
+def test_a_broken_machine_does_not_end_a_job() -> None:
+    chunk = lifecycle.fresh("j1", 0, 0, Rules(1, 1))
+    for number in range(5):
+        chunk = lifecycle.forgive(chunk)
+        chunk = leased(chunk, "ca", str(number))
+        chunk = lifecycle.fail_replica(chunk, lease_of(chunk, "ca"), BROKEN_MACHINE).chunk
+    assert chunk.state == "open" and chunk.need == 1
+
+
+def test_results_that_never_repeat_end_the_chunk_with_the_reason() -> None:
+    chunk = lifecycle.fresh("j1", 0, 0, Rules(2, 3))
+    for number in range(2 + lifecycle.EXTRA_RESULTS):
+        chunk = leased(chunk, f"c{number}")
+        chunk = lifecycle.accept(chunk, lease_of(chunk, f"c{number}"), f"{number:064x}", 1, stored=True).chunk
+    assert chunk.state == "failed" and "differs from run to run" in chunk.error
