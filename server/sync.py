@@ -128,9 +128,8 @@ class Sync:
         for job in jobs:
             counted = counters.get(job.id)
             if counted:
-                self._store.jobs.count(job.id, dict(counted))
                 key = f"accepted_{job.document['stage']}"
-                accepted = job.document["counters"].get(key, 0) + counted[key]
+                accepted = self._store.jobs.count(job.id, dict(counted)).get(key, 0)
                 if counted[key] and accepted >= job.document["total"] <= _ADVANCE_AT_ONCE:
                     self._stages.advance(job.document)
 

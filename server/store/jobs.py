@@ -91,10 +91,16 @@ class Jobs:
         with store_errors():
             self._jobs.update_one({"_id": job}, {"$pull": {"open_ranges": {"id": range_id}}})
 
-    def count(self, job: str, changes: dict[str, int]) -> None:
-        """Add to the counters, which are caches for the eye."""
+    def count(self, job: str, changes: dict[str, int]) -> Document:
+        """Add to the counters, which are caches for the eye; returns all of them as they are then."""
         with store_errors():
-            self._jobs.update_one({"_id": job}, {"$inc": {f"counters.{key}": value for key, value in changes.items()}})
+            after = self._jobs.find_one_and_update(
+                {"_id": job},
+                {"$inc": {f"counters.{key}": value for key, value in changes.items()}},
+                projection={"counters": 1},
+                return_document=ReturnDocument.AFTER,
+            )
+        return after["counters"] if after else {}
 
     def set_counters(self, job: str, counters: Document) -> None:
         with store_errors():
