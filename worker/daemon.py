@@ -1,0 +1,242 @@
+"""The worker daemon: all the wiring, its start and its end."""
+
+import logging
+import os
+import shutil
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import dockercomp
+from dockercomp.machine.home import HomeInUseError, instance_label, lock
+from dockercomp.protocol.errors import DockercompError, Forbidden, Unauthorized
+from dockercomp.protocol.messages import Ceiling, Machine
+
+from . import identity, limits, logs, status
+from .container import WarmContainer
+from .engine import Engine, EngineError
+from .identity import Identity, NotEnrolled
+from .images import ImageStore
+from .inputs import Inputs
+from .jobs import Job, Jobs
+from .keeper import Keeper
+from .leases import Leases
+from .master_client import MasterClient
+from .outputs import Outputs
+from .pace import ChunkTimes
+from .patience import GivenUp, patiently
+from .settings import Settings
+from .slots import Container, Floor
+from .sync_loop import Fatal, Parts, SyncLoop
+from .tasks import EngineFacts, Size
+from .volunteer import Volunteer
+
+log = logging.getLogger(__name__)
+
+EXIT_ERROR, EXIT_PROTOCOL, EXIT_REFUSED, EXIT_CONFIGURATION = 1, 76, 77, 78
+"""Exit codes besides 0; 76, 77 and 78 need a person, so starting again is of no use."""
+
+GRACE = 10.0
+"""Seconds that running chunks get to end when the daemon is asked to stop."""
+_LAST_SYNC = 8.0
+"""Seconds for the last syncs."""
+_STATUS_EVERY = 0.5
+"""Seconds between two writes of the status file."""
+
+
+@dataclass
+class Stop:
+    """Set by SIGTERM or SIGINT; a second one sets `hurry`."""
+
+    asked: threading.Event = field(default_factory=threading.Event)
+    hurry: threading.Event = field(default_factory=threading.Event)
+
+    def on_signal(self, *_: object) -> None:
+        if self.asked.is_set():
+            self.hurry.set()
+        self.asked.set()
+
+
+MakeContainer = Callable[[Job, int, Size], Container]
+
+
+def run(settings: Settings, grace: float = GRACE) -> int:
+    """Run until told to stop; the exit code. Holds DC_HOME's lock meanwhile."""
+    stop = Stop()
+    try:
+        held = lock(settings.home, "worker")
+    except HomeInUseError as error:
+        logging.basicConfig(format="%(message)s")
+        log.error("%s", error)
+        return EXIT_ERROR
+    with held:
+        logs.start(settings.home)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, stop.on_signal)
+        try:
+            return Daemon(settings, stop, grace).run()
+        except GivenUp:
+            return 0
+        except Fatal as error:
+            log.error("%s", error)
+            _say(settings.home, status.Status(state="stopped", sentence=str(error), master=settings.url))
+            return error.code
+
+
+class Daemon:
+    def __init__(self, settings: Settings, stop: Stop, grace: float) -> None:
+        self._settings, self._stop, self._grace = settings, stop, grace
+        self._home = settings.home
+        self._instance = instance_label(self._home)
+        self._engine = Engine(self._instance, settings.docker_host or None)
+        self._loop: SyncLoop
+        self._keeper: Keeper
+        self._parts: Parts
+        self._written = 0.0
+
+    def run(self) -> int:
+        (self._home / "worker").mkdir(mode=0o700, parents=True, exist_ok=True)
+        log.info("worker %s starts, process %d, DC_HOME %s", dockercomp.__version__, os.getpid(), self._home)
+        facts = patiently(self._engine.facts, (EngineError,), partial(self._wait, "Docker"))
+        patiently(self._clear, (EngineError,), partial(self._wait, "Docker"))
+        ceiling = limits.ceiling(self._settings.wishes, facts.cpus, facts.memory)
+        who, master = self._enrol(facts, ceiling)
+        log.info("client %s of %s, owner %s", who.client, master.url, who.owner)
+        self._wire(facts, ceiling, who, master)
+        self._parts.inputs.start()
+        self._parts.outputs.start()
+        self._keeper.start()
+        self._loop.start()
+        while not self._stop.asked.wait(0.5) and self._loop.fatal is None:
+            pass
+        return self._end()
+
+    def _wire(self, facts: EngineFacts, ceiling: Ceiling, who: Identity, master: MasterClient) -> None:
+        leases, jobs, times = Leases(), Jobs(), ChunkTimes()
+        images = ImageStore(self._engine, self._home)
+        floor = Floor(leases=leases, jobs=jobs, times=times, make=self._make, ceiling=ceiling)
+        volunteer = Volunteer(self._home, self._settings.source, self._settings.wishes)
+        self._keeper = Keeper(floor, volunteer, facts.cpus, facts.memory, self._hasten)
+        inputs, outputs = Inputs(master, leases, jobs, images, self._home), Outputs(master, leases)
+        self._parts = Parts(master, who, leases, jobs, times, inputs, outputs, self._keeper)
+        self._loop = SyncLoop(self._parts, facts.platform, lambda: self._machine(facts), self._tell)
+
+    def _hasten(self) -> None:
+        self._loop.hasten()
+
+    def _make(self, job: Job, slot: int, size: Size) -> Container:
+        return WarmContainer(self._engine, job.order, job.image_id, job.program, slot, size, self._home)
+
+    # --- the start ---
+
+    def _clear(self) -> None:
+        """Remove what an earlier daemon of this instance left behind."""
+        for orphan in self._engine.ours():
+            log.info("removing the container %s of an earlier start", orphan)
+            self._engine.remove(orphan)
+        for folder in ("spool", "slots", "programs"):
+            shutil.rmtree(self._home / "worker" / folder, ignore_errors=True)
+        (self._home / "worker" / "spool").mkdir(mode=0o700)
+
+    def _enrol(self, facts: EngineFacts, ceiling: Ceiling) -> tuple[Identity, MasterClient]:
+        master = MasterClient(self._settings.url)
+
+        def enrolled() -> Identity:
+            try:
+                return identity.ensure(self._home, self._settings.token, self._machine(facts), ceiling, master.enrol)
+            except NotEnrolled as error:
+                raise Fatal(EXIT_CONFIGURATION, str(error)) from error
+            except (Unauthorized, Forbidden) as error:
+                raise Fatal(
+                    EXIT_CONFIGURATION, f"{master.url} does not accept the enrolment token DC_TOKEN: {error}"
+                ) from error
+
+        who = patiently(enrolled, (DockercompError,), partial(self._wait, "the master"))
+        return who, master.authorised(who.client, who.secret)
+
+    def _machine(self, facts: EngineFacts) -> Machine:
+        free = shutil.disk_usage(self._home).free
+        return Machine(
+            hostname=self._settings.name or socket.gethostname(),
+            cpus=facts.cpus,
+            memory=facts.memory,
+            disk_free=free - free % (256 * limits.MIB),
+            platform=facts.platform,
+            engine=facts.version,
+            cgroup="v2" if facts.cgroup == "v2" else "v1" if facts.cgroup == "v1" else "",
+            worker=dockercomp.__version__,
+        )
+
+    def _wait(self, what: str, pause: float, problem: Exception) -> bool:
+        """Say why it waits; False when asked to stop meanwhile."""
+        sentence = f"waiting for {what}: {problem}"
+        log.warning("%s (again in %g s)", sentence, pause)
+        _say(self._home, status.Status(state="starting", sentence=sentence, master=self._settings.url))
+        return not self._stop.asked.wait(pause)
+
+    # --- the end ---
+
+    def _end(self) -> int:
+        """Give everything back, remove the containers, say good-bye."""
+        fatal, offline = self._loop.fatal, bool(self._loop.line.offline)
+        if fatal is None:
+            log.info("stopping: running chunks get %g s", self._grace)
+        self._loop.quiesce()
+        self._parts.inputs.stop()
+        self._keeper.stop(0.0 if fatal else self._grace, self._stop.hurry)
+        self._loop.stop(0.5 if offline else _LAST_SYNC)
+        self._parts.outputs.stop()
+        if fatal:
+            raise fatal
+        heard = self._loop.leave(_LAST_SYNC if not self._stop.hurry.is_set() and not offline else 1.0)
+        log.info("stopped; the master %s", "knows" if heard else "was not reached, it will notice")
+        _say(self._home, status.Status(state="stopped", sentence="Stopped.", master=self._settings.url))
+        return 0
+
+    # --- the status ---
+
+    def _tell(self) -> None:
+        """Write the status file, at most once a second."""
+        now = time.monotonic()
+        if now - self._written < _STATUS_EVERY:
+            return
+        self._written = now
+        leases, line, picture = self._parts.leases, self._loop.line, self._keeper.picture
+        waiting, running = leases.counts()
+        sentence = self._loop.sentence()
+        state = "paused" if picture.paused else "working" if running else "idle"
+        if line.offline:
+            state, sentence = "offline", f"The master does not answer: {line.offline}. {sentence}"
+        _say(
+            self._home,
+            status.Status(
+                state="stopping" if self._stop.asked.is_set() else state,
+                sentence=sentence,
+                pid=os.getpid(),
+                version=dockercomp.__version__,
+                master=self._settings.url,
+                client=self._parts.identity.client,
+                owner=self._parts.identity.owner,
+                held=waiting + running,
+                running=running,
+                results_waiting=leases.post().results,
+                results_sent=line.sent,
+                last_sync=line.last_sync,
+                ceiling=picture.ceiling,
+                allocation=line.allocation,
+                applied=picture.applied,
+                containers=list(picture.containers),
+            ),
+        )
+
+
+def _say(home: Path, what: status.Status) -> None:
+    try:
+        status.write(home, what)
+    except OSError as error:
+        log.warning("the status file cannot be written: %s", error)

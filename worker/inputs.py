@@ -1,0 +1,189 @@
+"""Fetches what chunks need before they run: their inputs, and their job's image and program. One loop a thread."""
+
+import contextlib
+import hashlib
+import logging
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from dockercomp.protocol.errors import Busy, DockercompError, NotFound, Unavailable
+from dockercomp.protocol.messages import INLINE_LIMIT, Failure, FailureReason, Lease, Piece
+from dockercomp.protocol.orders import ImagePin, JobOrder
+
+from .engine import EngineError, EngineUnavailable
+from .jobs import Jobs
+from .leases import Leases
+from .master_client import MasterClient
+from .patience import GivenUp, patiently
+from .programs import BadProgram, Programs
+from .tasks import Task
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+FETCHERS = 2
+
+
+class Images(Protocol):
+    """Where images come from; raises EngineError where one cannot be had."""
+
+    def ensure(self, pin: ImagePin, fetch: Callable[[], Iterator[bytes]]) -> str: ...
+
+
+class Inputs:
+    """Leases and orders go in; ready tasks and prepared jobs come out in Leases and Jobs."""
+
+    def __init__(self, master: MasterClient, leases: Leases, jobs: Jobs, images: Images, home: Path) -> None:
+        self._master, self._leases, self._jobs, self._images = master, leases, jobs, images
+        self._spool = home / "worker" / "spool"
+        self._programs = Programs(home / "worker" / "programs")
+        self._fetches: queue.SimpleQueue[Lease | None] = queue.SimpleQueue()
+        self._orders: queue.SimpleQueue[JobOrder | None] = queue.SimpleQueue()
+        self._stop = threading.Event()
+
+    def start(self) -> None:
+        for number in range(FETCHERS):
+            threading.Thread(target=self._fetch_loop, name=f"fetch-{number + 1}", daemon=True).start()
+        threading.Thread(target=self._prepare_loop, name="prepare", daemon=True).start()
+
+    def stop(self) -> None:
+        """End the loops soon; a transfer under way is left behind in its daemon thread."""
+        self._stop.set()
+        self._orders.put(None)
+        for _ in range(FETCHERS):
+            self._fetches.put(None)
+
+    def prepare(self, order: JobOrder) -> None:
+        """Get the job's program and image; its chunks run once both are here."""
+        self._jobs.add(order)
+        self._orders.put(order)
+
+    def fetch(self, lease: Lease) -> None:
+        """Make a held lease ready to run, at once where its input rode along."""
+        task = riding_along(lease)
+        if task is None:
+            self._fetches.put(lease)
+        else:
+            self._leases.ready(task)
+
+    def forget(self, jobs: list[str]) -> None:
+        """These jobs ended: their programs go."""
+        for digest in self._jobs.close(jobs):
+            self._programs.remove(digest)
+
+    # --- inputs ---
+
+    def _fetch_loop(self) -> None:
+        while (lease := self._fetches.get()) is not None and not self._stop.is_set():
+            with contextlib.suppress(GivenUp):
+                self._fetch(lease)
+
+    def _fetch(self, lease: Lease) -> None:
+        if not self._leases.holds(lease.id):
+            return
+        place = self._spool / f"{hashlib.sha256(lease.id.encode()).hexdigest()[:32]}.in"
+        try:
+            task = self._patiently(lambda: self._download(lease, place), lambda: self._leases.holds(lease.id))
+        except NotFound:
+            self._leases.returned(lease.id)
+        except (DockercompError, OSError) as error:
+            log.warning("lease %s: its input cannot be had: %s", lease.id, error)
+            failure = Failure(reason="input", message=f"The input could not be fetched: {error}")
+            self._leases.failed(lease.id, failure)
+        else:
+            if self._leases.ready(task):
+                return
+        place.unlink(missing_ok=True)
+
+    def _download(self, lease: Lease, place: Path) -> Task:
+        pieces = lease.pieces
+        if pieces is None and lease.has_pieces:
+            pieces = self._master.pieces(lease.id)
+        if lease.input is not None:
+            return _task(lease, lease.input, pieces)
+        return _task(lease, _received(self._master.input_parts(lease.id), place), pieces)
+
+    # --- images and programs ---
+
+    def _prepare_loop(self) -> None:
+        while (order := self._orders.get()) is not None and not self._stop.is_set():
+            with contextlib.suppress(GivenUp):
+                self._prepare(order)
+
+    def _prepare(self, order: JobOrder) -> None:
+        job = order.job
+        reason: FailureReason = "input"
+
+        def wanted() -> bool:
+            return self._jobs.get(job) is not None
+
+        def program() -> Path:
+            return self._programs.ensure(order.program, self._master.program_parts(job))
+
+        def image() -> str:
+            return self._images.ensure(order.image, lambda: self._master.image_parts(job))
+
+        try:
+            folder = self._patiently(program, wanted) if order.program else None
+            reason = "image"
+            image_id = self._patiently(image, wanted)
+        except (DockercompError, EngineError, BadProgram, OSError) as error:
+            what = "image" if reason == "image" else "program"
+            self._give_up(job, Failure(reason=reason, message=f"The job's {what} could not be had: {error}"))
+        else:
+            self._jobs.prepared(job, image_id, folder)
+            self._leases.wake()
+            log.info("job %s: ready, image %s", job, order.image.name)
+
+    def _give_up(self, job: str, failure: Failure) -> None:
+        """One chunk tells why, the others go to workers that fare better."""
+        log.error("job %s: %s", job, failure.message)
+        self._jobs.refuse(job, failure.message)
+        for lease in self._leases.waiting([job])[:1]:
+            self._leases.failed(lease, failure)
+        self._leases.return_waiting([job])
+
+    def _patiently(self, action: Callable[[], T], wanted: Callable[[], bool]) -> T:
+        """`action`, again while the master or the engine cannot be reached and it is still wanted."""
+
+        def go_on(pause: float, problem: Exception) -> bool:
+            log.warning("waiting %g s: %s", pause, problem)
+            return not self._stop.wait(pause) and wanted()
+
+        return patiently(action, (Unavailable, Busy, EngineUnavailable), go_on)
+
+
+def riding_along(lease: Lease) -> Task | None:
+    """The task of a lease that carries all it needs; None where something must be fetched."""
+    if lease.input is None or (lease.has_pieces and lease.pieces is None):
+        return None
+    return _task(lease, lease.input, lease.pieces)
+
+
+def _received(parts: Iterator[bytes], place: Path) -> bytes | Path:
+    """All of `parts`: small ones in memory, others in the file `place`."""
+    first = next(parts, b"")
+    second = next(parts, None)
+    if second is None and len(first) <= INLINE_LIMIT:
+        return first
+    with place.open("wb") as file:
+        file.write(first)
+        file.write(second or b"")
+        for part in parts:
+            file.write(part)
+    return place
+
+
+def _task(lease: Lease, data: bytes | Path, pieces: list[Piece] | None) -> Task:
+    return Task(
+        lease=lease.id,
+        stage=lease.stage,
+        index=lease.index,
+        input=data,
+        pieces=None if pieces is None else tuple(pieces),
+        start=lease.start,
+        stop=lease.stop,
+    )

@@ -1,0 +1,83 @@
+"""The jobs this worker knows: their orders, whether their image and program are here, and which it refuses."""
+
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from dockercomp.protocol.messages import RefusedJob
+from dockercomp.protocol.orders import JobOrder
+
+MOST_REFUSED = 200
+"""Refusals remembered; the oldest are forgotten, and refused again if such a job comes back."""
+
+
+@dataclass
+class Job:
+    """`image_id` and `program` are set once both are here."""
+
+    order: JobOrder
+    image_id: str = ""
+    program: Path | None = None
+
+    @property
+    def ready(self) -> bool:
+        return bool(self.image_id)
+
+
+class Jobs:
+    """Safe for many threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._jobs: dict[str, Job] = {}
+        self._refused: dict[str, str] = {}
+
+    def add(self, order: JobOrder) -> None:
+        with self._lock:
+            self._jobs.setdefault(order.job, Job(order))
+
+    def prepared(self, job: str, image_id: str, program: Path | None) -> None:
+        with self._lock:
+            if job in self._jobs:
+                self._jobs[job].program, self._jobs[job].image_id = program, image_id
+
+    def refuse(self, job: str, reason: str) -> None:
+        with self._lock:
+            self._jobs.pop(job, None)
+            self._refused[job] = reason
+            while len(self._refused) > MOST_REFUSED:
+                del self._refused[next(iter(self._refused))]
+
+    def forgive(self) -> None:
+        """Forget all refusals: what a job may use here has changed."""
+        with self._lock:
+            self._refused.clear()
+
+    def close(self, jobs: Iterable[str]) -> list[str]:
+        """Forget jobs that ended; the digests of programs that no other job uses."""
+        with self._lock:
+            closed = [found for job in jobs if (found := self._jobs.pop(job, None))]
+            used = {job.order.program for job in self._jobs.values()}
+            return [job.order.program for job in closed if job.order.program and job.order.program not in used]
+
+    def get(self, job: str) -> Job | None:
+        with self._lock:
+            return self._jobs.get(job)
+
+    def runnable(self, job: str) -> bool:
+        found = self.get(job)
+        return found is not None and found.ready
+
+    def known(self) -> list[str]:
+        with self._lock:
+            return list(self._jobs)
+
+    def refused(self) -> list[RefusedJob]:
+        with self._lock:
+            return [RefusedJob(job=job, reason=reason) for job, reason in self._refused.items()]
+
+    def why_refused(self, job: str) -> str:
+        """Empty where the job is not refused."""
+        with self._lock:
+            return self._refused.get(job, "")

@@ -1,0 +1,69 @@
+"""The master as the worker calls it: the only HTTP client of the daemon. Each thread has a connection of its own."""
+
+import email.utils
+import threading
+import time
+from collections.abc import Iterator
+from typing import IO
+
+from dockercomp.protocol import messages
+from dockercomp.protocol.transport import Connection
+
+_JSON = {"Content-Type": "application/json"}
+
+
+class MasterClient:
+    """Raises DockercompError and its kin, Unavailable where there is no answer. Safe for many threads."""
+
+    def __init__(self, url: str, token: str = "") -> None:
+        self.url = url
+        self._token = token
+        self._own = threading.local()
+
+    def authorised(self, client: str, secret: str) -> "MasterClient":
+        """The same master, called as an enrolled client."""
+        return MasterClient(self.url, f"{client}.{secret}")
+
+    def enrol(self, request: messages.EnrolRequest) -> messages.EnrolAnswer:
+        return self._once().call("enrol", messages.EnrolAnswer, request)
+
+    def sync(self, body: bytes) -> messages.SyncAnswer:
+        """One sync with an encoded SyncRequest; fails at once without an answer, the loop decides when to repeat."""
+        return self._once().call("sync", messages.SyncAnswer, body=body, headers=_JSON)
+
+    def input_parts(self, lease: str) -> Iterator[bytes]:
+        return self._patient().read_parts("lease_input", lease=lease)
+
+    def pieces(self, lease: str) -> list[messages.Piece]:
+        return self._patient().call("lease_pieces", list[messages.Piece], lease=lease)
+
+    def program_parts(self, job: str) -> Iterator[bytes]:
+        return self._patient().read_parts("job_program", job=job)
+
+    def image_parts(self, job: str) -> Iterator[bytes]:
+        return self._patient().read_parts("job_image", job=job)
+
+    def upload(self, digest: str, size: int, source: IO[bytes]) -> None:
+        self._patient().upload(digest, size, source)
+
+    def clock_offset(self) -> float:
+        """Seconds that this machine's clock is ahead of the master's, to about a second."""
+        response = self._once().request("healthz")
+        theirs = email.utils.parsedate_to_datetime(response.headers["Date"]).timestamp()
+        return time.time() - theirs
+
+    def check_credentials(self) -> None:
+        """Raises Unauthorized where the credentials are not accepted (any more)."""
+        self._once().call("blob_status", messages.Message, digest="0" * 64, params={"size": 0})
+
+    def _once(self) -> Connection:
+        if not hasattr(self._own, "once"):
+            self._own.once = Connection(self.url, self._token, retries=0)
+        connection: Connection = self._own.once
+        return connection
+
+    def _patient(self) -> Connection:
+        if not hasattr(self._own, "patient"):
+            self._own.patient = Connection(self.url, self._token)
+        connection: Connection = self._own.patient
+        return connection

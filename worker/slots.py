@@ -1,0 +1,213 @@
+"""One slot: a thread with at most one warm container, which takes chunk after chunk."""
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from dockercomp.protocol.messages import Allocation, Ceiling, Failure
+from dockercomp.protocol.orders import JobOrder
+
+from . import limits
+from .engine import EngineError
+from .jobs import Job, Jobs
+from .leases import Held, Leases
+from .limits import TooSmall
+from .pace import ChunkTimes
+from .tasks import Outcome, Reading, Size, Task
+
+log = logging.getLogger(__name__)
+
+DEATHS_FORGIVEN = 2
+"""Times in a row that a container may die under a chunk before the chunk is blamed."""
+LONGEST_BACKOFF = 60.0
+_LOOK_AGAIN = 5.0
+
+
+class Container(Protocol):
+    """What a slot needs of a warm container (worker/container.py)."""
+
+    id: str
+    name: str
+    job: str
+
+    @property
+    def state(self) -> str: ...
+    @property
+    def current_lease(self) -> str: ...
+    def start(self) -> None: ...
+    def run(self, task: Task) -> Outcome: ...
+    def resize(self, size: Size) -> None: ...
+    def reading(self) -> Reading: ...
+    def pause(self) -> None: ...
+    def unpause(self) -> None: ...
+    def cancel(self) -> None: ...
+    def stop(self) -> None: ...
+
+
+@dataclass
+class Floor:
+    """What all slots share; the keeper writes `ceiling`, `allowed` and `paused`."""
+
+    leases: Leases
+    jobs: Jobs
+    times: ChunkTimes
+    make: Callable[[Job, int, Size], Container]
+    """A container of a job for a slot; not started yet."""
+    ceiling: Ceiling
+    allowed: Allocation | None = None
+    """The allocation as clipped by the ceiling; None until the master has given one."""
+    paused: bool = False
+    """No slot takes a chunk."""
+    news: Callable[[], None] = lambda: None
+    """Something about a container is worth reading back and telling."""
+
+    def size_for(self, order: JobOrder) -> Size:
+        """What a container of the job gets now. Raises TooSmall."""
+        if self.allowed is None:
+            raise TooSmall("has no allocation here yet")
+        return limits.container_size(self.allowed, self.ceiling, order.resources)
+
+
+@dataclass
+class Slot:
+    """`leaving` ends the thread after its chunk; `giving_back` returns that chunk unless it succeeds."""
+
+    number: int
+    floor: Floor
+    container: Container | None = None
+    live: bool = False
+    """The container has started: it may be resized, paused and read."""
+    planned: Size | None = None
+    frozen: bool = False
+    held: Held | None = None
+    leaving: bool = False
+    giving_back: bool = False
+    ended: bool = False
+    deaths: int = 0
+    resume_at: float = 0.0
+    trouble: str = ""
+    thread: threading.Thread = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.thread = threading.Thread(target=self._loop, name=f"slot-{self.number}", daemon=True)
+
+    @property
+    def able(self) -> bool:
+        """Would take a chunk now, or after the one it runs."""
+        return not (self.leaving or self.ended) and time.monotonic() >= self.resume_at
+
+    def _loop(self) -> None:
+        try:
+            while not self.leaving:
+                if self._outlived():
+                    self._drop()
+                self.held = self._take()
+                if self.held:
+                    self._work(self.held)
+                    self.held = None
+        finally:
+            self._drop()
+            self.ended = True
+            self.floor.news()
+
+    def _outlived(self) -> bool:
+        """The container's job has ended."""
+        return self.container is not None and self.floor.jobs.get(self.container.job) is None
+
+    def _take(self) -> Held | None:
+        """The next chunk; None when something else may have to be done first."""
+        leases = self.floor.leases
+        with leases.changed:
+            if self.leaving or self._outlived():
+                return None
+            backoff = self.resume_at - time.monotonic()
+            if not self.floor.paused and backoff <= 0:
+                held = leases.take(self.container.job if self.container else "", self.floor.jobs.runnable)
+                if held:
+                    return held
+            leases.changed.wait(min(backoff, _LOOK_AGAIN) if backoff > 0 else _LOOK_AGAIN)
+            return None
+
+    def _work(self, held: Held) -> None:
+        lease, job = held.lease, self.floor.jobs.get(held.lease.job)
+        if job is None or held.task is None:
+            self.floor.leases.returned(lease.id)
+            return
+        try:
+            container = self._warm(job)
+            begun = time.monotonic()
+            outcome = container.run(held.task)
+        except TooSmall as error:
+            self._refuse(held, str(error))
+        except EngineError as error:
+            self._died(held, str(error), None)
+        except Exception as error:
+            log.exception("lease %s: running it failed in the worker itself", lease.id)
+            failure = Failure(reason="engine", message=f"The worker failed: {type(error).__name__}: {error}")
+            self._died(held, str(error), Outcome(failure=failure))
+        else:
+            self._settle(held, outcome, time.monotonic() - begun)
+
+    def _warm(self, job: Job) -> Container:
+        """The container of the job, started if there is none. Raises TooSmall, EngineError."""
+        if self.container and self.container.job == job.order.job:
+            return self.container
+        self._drop()
+        size = self.floor.size_for(job.order)
+        container = self.container = self.floor.make(job, self.number, size)
+        container.start()
+        self.planned, self.live = size, True
+        self.floor.news()
+        return container
+
+    def _settle(self, held: Held, outcome: Outcome, seconds: float) -> None:
+        failure = outcome.failure
+        if failure is None:
+            self.deaths, self.trouble = 0, ""
+            self.floor.times.note(held.lease.job, seconds)
+            self.floor.leases.finished(held.lease.id, outcome)
+        elif self.giving_back or held.cancelled:
+            self.floor.leases.returned(held.lease.id)
+        elif failure.reason == "engine":
+            self._died(held, failure.message, outcome)
+            return
+        else:
+            log.info("lease %s: failed (%s): %s", held.lease.id, failure.reason, failure.message)
+            self.floor.leases.finished(held.lease.id, outcome)
+        if outcome.container_dead:
+            self._drop()
+
+    def _died(self, held: Held, why: str, outcome: Outcome | None) -> None:
+        """The container could not be started, or is gone: nobody's fault, unless it goes on."""
+        self._drop()
+        if self.giving_back or held.cancelled:
+            self.floor.leases.returned(held.lease.id)
+            return
+        self.deaths += 1
+        pause = min(LONGEST_BACKOFF, 0.5 * 2.0**self.deaths)
+        self.resume_at = time.monotonic() + pause
+        self.trouble = f"slot {self.number} starts again in {pause:g} s: {why}"
+        log.warning("lease %s: %s", held.lease.id, self.trouble)
+        if outcome and self.deaths > DEATHS_FORGIVEN:
+            self.floor.leases.finished(held.lease.id, outcome)
+        else:
+            self.floor.leases.returned(held.lease.id)
+
+    def _refuse(self, held: Held, why: str) -> None:
+        log.warning("job %s: refused: %s", held.lease.job, why)
+        self.floor.jobs.refuse(held.lease.job, why)
+        self.floor.leases.returned(held.lease.id)
+        self.floor.leases.return_waiting([held.lease.job])
+
+    def _drop(self) -> None:
+        container, self.live, self.planned, self.frozen = self.container, False, None, False
+        if container is None:
+            return
+        with contextlib.suppress(EngineError):
+            container.stop()
+        self.container = None
+        self.floor.news()

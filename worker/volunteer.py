@@ -1,0 +1,82 @@
+"""The volunteer's side while the daemon runs: edits of `configuration`, and pausing by DC_HOME/worker/control.json."""
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from dockercomp.machine.configuration import ConfigurationError
+from dockercomp.machine.home import write_private
+
+from . import settings
+from .limits import Wishes
+
+
+class Control(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the volunteer asks of a running daemon. `until` is seconds since the epoch; None: until resumed."""
+
+    paused: bool = False
+    until: float | None = None
+
+    def pauses(self, now: float) -> bool:
+        return self.paused and (self.until is None or now < self.until)
+
+
+def _path(home: Path) -> Path:
+    return home / "worker" / "control.json"
+
+
+def read_control(home: Path) -> Control:
+    try:
+        return msgspec.json.decode(_path(home).read_bytes(), type=Control)
+    except (FileNotFoundError, msgspec.DecodeError):
+        return Control()
+
+
+def write_control(home: Path, control: Control) -> None:
+    write_private(_path(home), msgspec.json.encode(control))
+
+
+@dataclass(frozen=True)
+class View:
+    """What the volunteer wants now; `problem` says why an edit of the configuration is not used."""
+
+    wishes: Wishes
+    control: Control
+    problem: str = ""
+
+    @property
+    def paused(self) -> bool:
+        return self.control.pauses(time.time())
+
+
+class Volunteer:
+    """Looks at both files when they change. A malformed edit keeps the old values."""
+
+    def __init__(
+        self, home: Path, source: Path | None, wishes: Wishes, environ: Mapping[str, str] = os.environ
+    ) -> None:
+        self._home, self._source, self._environ = home, source, environ
+        self._stamp = _stamp(source)
+        self._wishes, self._problem = wishes, ""
+
+    def look(self) -> View:
+        stamp = _stamp(self._source)
+        if stamp != self._stamp:
+            self._stamp = stamp
+            try:
+                self._wishes, self._problem = settings.reread_wishes(self._source, self._environ), ""
+            except (ConfigurationError, OSError) as error:
+                self._problem = f"The configuration was edited, but is not used: {error}"
+        return View(self._wishes, read_control(self._home), self._problem)
+
+
+def _stamp(path: Path | None) -> tuple[int, int, int] | None:
+    try:
+        found = path.stat() if path else None
+    except OSError:
+        return None
+    return (found.st_mtime_ns, found.st_size, found.st_ino) if found else None
