@@ -36,6 +36,8 @@ def start(home: Path, timeout: float = 60.0) -> str:
     if supervisor.status(home, SUPERVISOR) is None:
         for path in _left_outside(home):
             manifest.record(home, "directory", str(path), existed=path.exists())
+        _forget_dead(home / "run" / "dockerd.pid", "dockerd")
+        _forget_dead(home / "run" / "dockerd" / "containerd" / "containerd.pid", "containerd")
         supervisor.start(home, SUPERVISOR, [_program(home)], timeout)
     while not _answers(home):
         if time.monotonic() >= deadline:
@@ -56,6 +58,7 @@ def _program(home: Path) -> Program:
     return Program(
         name="dockerd",
         argv=(
+            *_root_as_a_mount(run),
             shutil.which("dockerd") or "/usr/sbin/dockerd",
             f"--host={address(home)}",
             f"--data-root={home / 'docker'}",
@@ -67,20 +70,38 @@ def _program(home: Path) -> Program:
             f"--containerd-namespace={namespace}",
             f"--containerd-plugins-namespace={namespace}-plugins",
         ),
-        # Without a mount at / (a plain chroot) runc cannot pivot_root; this makes it move the mount instead.
-        env={} if _root_is_a_mount() else {"DOCKER_RAMDISK": "true"},
         log=str(_log(home)),
     )
 
 
-def _root_is_a_mount() -> bool:
+def _root_as_a_mount(run: Path) -> tuple[str, ...]:
+    """What goes before dockerd's command in a plain chroot: containers need a / that is a mount, so give it one."""
     lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
-    return any(line.split()[4] == "/" for line in lines)
+    if any(line.split()[4] == "/" for line in lines):
+        return ()
+    script = 'mkdir -p "$0" && mount --rbind / "$0" && mount --make-rprivate "$0" && exec chroot "$0" "$@"'
+    return ("unshare", "--mount", "--propagation", "unchanged", "sh", "-c", script, str(run / "root"))
+
+
+def _forget_dead(pidfile: Path, program: str) -> None:
+    """Remove what a killed engine left, else the next one waits for a process that is someone else's by now."""
+    try:
+        running = Path(f"/proc/{int(pidfile.read_text())}/comm").read_text().strip()
+    except (OSError, ValueError):
+        running = ""
+    if running != program:
+        pidfile.unlink(missing_ok=True)
 
 
 def _left_outside(home: Path) -> list[Path]:
     """Folders that dockerd and containerd make outside of what they are told; removed later if they are empty."""
-    return [Path("/etc/docker"), Path("/run/containerd"), Path("/run/containerd/s"), Path("/run/docker")]
+    return [
+        Path("/etc/docker"),
+        Path("/run/containerd"),
+        Path("/run/containerd/s"),
+        Path("/run/docker"),
+        Path("/run/docker/plugins"),
+    ]
 
 
 def _answers(home: Path) -> bool:

@@ -48,6 +48,7 @@ _missing_folders() {
 # record KIND NAME EXISTED (true|false): a line of the manifest, on disk before the thing is made (see manifest.py).
 record() {
   _thing="{\"kind\":\"$1\",\"name\":\"$(printf '%s' "$2" | sed 's/[\\"]/\\&/g')\""
+  case $(grep -F "$_thing," "$DC_HOME/manifest.jsonl" 2>/dev/null | tail -n 1) in *'"existed":'*) return 0 ;; esac
   printf '%s,"existed":%s}\n' "$_thing" "$3" >>"$DC_HOME/manifest.jsonl"
   sync "$DC_HOME/manifest.jsonl" 2>/dev/null || sync
 }
@@ -195,16 +196,17 @@ mount_cgroups() {
   [ -z "$(ls -A /sys/fs/cgroup)" ] || return 0
   _controllers=$(awk -F: '$2 != "" && $2 !~ /^name=/ { print $2 }' /proc/self/cgroup)
   if [ -z "$_controllers" ]; then
-    _mount_recorded /sys/fs/cgroup -t cgroup2 cgroup2
+    _mount_recorded /sys/fs/cgroup -t cgroup2 dockercomp
     return 0
   fi
-  _mount_recorded /sys/fs/cgroup -t tmpfs -o mode=0755 cgroup
+  _mount_recorded /sys/fs/cgroup -t tmpfs -o mode=0755 dockercomp
   for _controller in $_controllers; do
     mkdir -p "/sys/fs/cgroup/$_controller"
-    _mount_recorded "/sys/fs/cgroup/$_controller" -t cgroup -o "$_controller" cgroup
+    _mount_recorded "/sys/fs/cgroup/$_controller" -t cgroup -o "$_controller" dockercomp
   done
 }
 
+# The source `dockercomp` is how removal knows that a mount at this place is still ours.
 _mount_recorded() {
   _place=$1
   shift
