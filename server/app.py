@@ -75,7 +75,7 @@ def make_services(settings: Settings) -> Services:
         secrets=secrets,
         store=store,
         inputs=inputs,
-        sync=Sync(store, inputs, heartbeat_s=settings.heartbeat_s),
+        sync=Sync(store, inputs, metrics, heartbeat_s=settings.heartbeat_s),
         submission=Submission(store, secrets.signing_seed),
         enrolment=Enrolment(store, public_key(secrets.signing_seed)),
         metrics=metrics,

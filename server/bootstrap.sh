@@ -49,6 +49,7 @@ _environment() {
   case " $* " in *" mongod "*) _mongod_libraries ;; esac
   [ -x "$DC_HOME/cache/tools/bin/uv" ] || step "Installing uv" _install_uv
   step "Installing the locked packages" _sync "$_folder" "$@"
+  ln -sf "$DC_HOME/cache/tools/bin/uv" "$_folder/bin/uv"
   printf '%s\n' "$_stamp" >"$_folder/.stamp"
 }
 

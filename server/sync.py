@@ -23,6 +23,7 @@ from dockercomp.protocol.messages import (
 from server import lifecycle, splitting
 from server.inputs import Inputs
 from server.lifecycle import Chunk, Replica
+from server.metrics import Metrics
 from server.scheduling import RunningJob, Scheduling, running_job, unfit
 from server.stages import Stages
 from server.store import Store
@@ -35,7 +36,8 @@ _SMALL_CHUNK = INLINE_LIMIT // 2
 class Sync:
     """Answers syncs. Holds no state between calls: any master may answer any of them."""
 
-    def __init__(self, store: Store, inputs: Inputs, *, heartbeat_s: float) -> None:
+    def __init__(self, store: Store, inputs: Inputs, metrics: Metrics, *, heartbeat_s: float) -> None:
+        self._metrics = metrics
         self._store = store
         self._inputs = inputs
         self._scheduling = Scheduling(store)
@@ -50,47 +52,58 @@ class Sync:
                 f"this master speaks protocol {PROTOCOL}, the worker {request.protocol}:"
                 " install the worker again from here"
             )
-        client = self._store.clients.heard(
-            client_id, secret_hash, request.session, request.seq, _report_of(request, address)
-        )
+        phase = self._metrics.phase
+        with phase("renew the client"):
+            client = self._store.clients.heard(
+                client_id, secret_hash, request.session, request.seq, _report_of(request, address)
+            )
         if client is None:
             raise Unauthorized("unknown client, wrong secret, or retired: enrol again with an enrolment token")
         if client["stale"]:
             raise StaleSync(f"sync {request.seq} is older than the last one answered")
         sync = f"{client_id}/{request.session}/{request.seq}"
+        with phase("read running jobs"):
+            jobs = [running_job(document) for document in self._store.jobs.running()]
 
-        jobs = [running_job(document) for document in self._store.jobs.running()]
-        reports = request.results[:SYNC_LIMIT]
-        durable, corrupted = self._verification.store_payloads(reports)
-        mine = self._my_chunks(client_id, request)
-        intake = Intake()
-        self._verification.take_in(client_id, [r for r in reports if r.lease not in corrupted], mine, durable, intake)
-        self._verification.refuse(client_id, corrupted, mine, intake)
-        again = self._drop_unnamed(client_id, request, mine, intake, sync)
+        reports, intake = request.results[:SYNC_LIMIT], Intake()
+        with phase("store payloads"):
+            durable, corrupted = self._verification.store_payloads(reports)
+        with phase("read its chunks"):
+            mine = self._my_chunks(client_id, request)
+        with phase("decide"):
+            self._verification.take_in(
+                client_id, [r for r in reports if r.lease not in corrupted], mine, durable, intake
+            )
+            self._verification.refuse(client_id, corrupted, mine, intake)
+            again = self._drop_unnamed(client_id, request, mine, intake, sync)
 
         want = 0 if request.leaving or client["repeat"] else min(request.want, SYNC_LIMIT)
         fit, why_unfit = _fit_jobs(client, jobs)
         if client["allocation"].get("paused"):
             want, why_unfit = 0, "paused by the admin"
-        grants = self._scheduling.choose(client, fit, want, set(intake.changes), sync)
-
+        with phase("choose open chunks"):
+            grants = self._scheduling.choose(client, fit, want, set(intake.changes), sync)
         changes = [*intake.changes.values(), *grants.changes]
-        stored = self._store.chunks.compare_and_set(changes, secrets.token_hex(8))
+        with phase("compare and set"):
+            stored = self._store.chunks.compare_and_set(changes, secrets.token_hex(8))
         leased = [after for _, after in grants.changes if after.id in stored]
-        leased += self._scheduling.issue(client, fit, want - len(leased), sync)
-        self._count_and_advance(jobs, [change for change in changes if change[0].id in stored])
+        with phase("issue fresh chunks"):
+            leased += self._scheduling.issue(client, fit, want - len(leased), sync)
+        with phase("count"):
+            self._count_and_advance(jobs, [change for change in changes if change[0].id in stored])
 
         by_id = {job.id: job for job in jobs}
-        leases = [
-            self._lease(by_id[chunk.job], chunk, client, sync) for chunk in (*again, *leased) if chunk.job in by_id
-        ]
-        closed = self._store.jobs.ended_among(request.known_jobs) if request.known_jobs else []
+        given = [chunk for chunk in (*again, *leased) if chunk.job in by_id]
+        with phase("answer"):
+            leases = [self._lease(by_id[chunk.job], chunk, client, sync) for chunk in given]
+            closed = self._store.jobs.ended_among(request.known_jobs) if request.known_jobs else []
+            orders = self._orders({lease.job for lease in leases} - set(request.known_jobs))
         return SyncAnswer(
             protocol=PROTOCOL,
             seq=request.seq,
             acks=[ack for chunk, ack in intake.acks.values() if not chunk or chunk in stored],
             leases=leases,
-            orders=self._orders({lease.job for lease in leases} - set(request.known_jobs)),
+            orders=orders,
             cancelled=_cancelled(request, mine, intake, set(by_id)),
             closed_jobs=closed,
             allocation=msgspec.convert(client["allocation"], Allocation),

@@ -22,6 +22,7 @@ from dockercomp.protocol.views import SubmitRequest, TokenRequest
 from server.enrolment import Enrolment
 from server.inputs import Inputs
 from server.jobs import Submission
+from server.metrics import Metrics
 from server.store import Store
 from server.store.credentials import secret_hash
 from server.sync import Sync
@@ -50,7 +51,7 @@ class Master:
     def __post_init__(self) -> None:
         from datetime import datetime, timedelta, timezone
 
-        self.sync = Sync(self.store, Inputs(self.store), heartbeat_s=5)
+        self.sync = Sync(self.store, Inputs(self.store), Metrics(), heartbeat_s=5)
         self.enrolment = Enrolment(self.store, "k" * 64)
         self.submission = Submission(self.store, b"s" * 32)
         request = TokenRequest(owner="lab", uses=10_000)

@@ -1,0 +1,54 @@
+"""The rows that every benchmark prints and writes: medians with their spread, never a single run."""
+
+import json
+import platform
+import statistics
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import psutil
+
+
+@dataclass(frozen=True)
+class Row:
+    system: str
+    variant: str
+    metric: str
+    unit: str
+    median: float
+    min: float
+    max: float
+    runs: int
+
+
+def row(system: str, variant: str, metric: str, unit: str, values: Sequence[float]) -> Row:
+    """The row of one figure measured several times."""
+    rounded = [round(value, 3) for value in values]
+    return Row(
+        system, variant, metric, unit, round(statistics.median(rounded), 3), min(rounded), max(rounded), len(rounded)
+    )
+
+
+def machine() -> dict[str, object]:
+    """Where it was measured."""
+    return {
+        "cpus": psutil.cpu_count(),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+    }
+
+
+def show(rows: Sequence[Row]) -> None:
+    """Print a table."""
+    for found in rows:
+        spread = f"{found.min:,.1f} … {found.max:,.1f}"
+        print(f"{found.system:<14}{found.variant:<26}{found.metric:<16}{found.median:>12,.1f} {found.unit:<10}{spread}")
+
+
+def write(path: Path, bench: str, rows: Sequence[Row]) -> None:
+    """The file that others read."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    document = {"bench": bench, "machine": machine(), "rows": [asdict(found) for found in rows]}
+    path.write_text(json.dumps(document, indent=1), encoding="utf-8")
