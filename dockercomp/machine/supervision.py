@@ -19,8 +19,8 @@ FIRST_DELAY_S = 0.5
 LONGEST_DELAY_S = 30.0
 STEADY_S = 30.0
 """A program that lived so long starts again with the first delay."""
-WRONG_CONFIGURATION = (77, 78)
-"""Exit codes (EX_NOPERM, EX_CONFIG) that a restart cannot mend."""
+WRONG_CONFIGURATION = (76, 77, 78)
+"""Exit codes (EX_PROTOCOL, EX_NOPERM, EX_CONFIG) that a restart cannot mend."""
 CANNOT_EXECUTE = 127
 LOG_LIMIT = 20 * 2**20
 LOG_KEPT = 2**20

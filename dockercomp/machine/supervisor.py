@@ -22,7 +22,7 @@ from .home import HomeInUseError, lock
 from .programs import Program, ProgramStatus, Status, lock_name, read_status, write_programs
 from .supervision import Supervision
 
-__all__ = ["Program", "ProgramStatus", "Status", "SupervisorError", "reload", "start", "status", "stop"]
+__all__ = ["Program", "ProgramStatus", "Status", "SupervisorError", "holder", "reload", "start", "status", "stop"]
 
 _POLL_S = 0.02
 _LOCK_PATIENCE_S = 1.0
@@ -62,12 +62,12 @@ def stop(home: Path, name: str, timeout: float = 60.0) -> bool:
     """Stop the supervisor and its programs; True once it is gone (or never was), False after `timeout` seconds."""
     deadline = time.monotonic() + timeout
     asked: int | None = None
-    while _is_held(home, name):
-        holder = _holder(home, name)
-        if holder is not None and holder != asked:
+    while _is_held(home, lock_name(name)):
+        process = holder(home, lock_name(name))
+        if process is not None and process != asked:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(holder, signal.SIGTERM)
-            asked = holder
+                os.kill(process, signal.SIGTERM)
+            asked = process
         if time.monotonic() >= deadline:
             return False
         time.sleep(_POLL_S)
@@ -76,9 +76,8 @@ def stop(home: Path, name: str, timeout: float = 60.0) -> bool:
 
 def status(home: Path, name: str) -> Status | None:
     """What runs now, or None where no supervisor does: its lock decides, not the file that a killed one left."""
-    holder = _holder(home, name) if _is_held(home, name) else None
-    found = read_status(home, name)
-    return found if found is not None and found.pid == holder else None
+    process, found = holder(home, lock_name(name)), read_status(home, name)
+    return found if found is not None and found.pid == process else None
 
 
 def reload(home: Path, name: str, programs: Iterable[Program], timeout: float = 120.0) -> None:
@@ -152,13 +151,19 @@ def _lock(home: Path, name: str) -> IO[str]:
 
 
 def _refuse_second(home: Path, name: str) -> None:
-    if _is_held(home, name):
-        raise HomeInUseError(f"a {name} supervisor already runs with DC_HOME={home} (process {_holder(home, name)})")
+    process = holder(home, lock_name(name))
+    if process is not None:
+        raise HomeInUseError(f"a {name} supervisor already runs with DC_HOME={home} (process {process})")
 
 
-def _is_held(home: Path, name: str) -> bool:
+def holder(home: Path, lock: str) -> int | None:
+    """The process that holds DC_HOME/run/<lock>.lock now; None where nobody does, or has not yet written who it is."""
+    return _written(home, lock) if _is_held(home, lock) else None
+
+
+def _is_held(home: Path, lock: str) -> bool:
     try:
-        with (home / "run" / f"{lock_name(name)}.lock").open() as file:
+        with (home / "run" / f"{lock}.lock").open() as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except FileNotFoundError:
         return False
@@ -167,9 +172,9 @@ def _is_held(home: Path, name: str) -> bool:
     return False
 
 
-def _holder(home: Path, name: str) -> int | None:
+def _written(home: Path, lock: str) -> int | None:
     try:
-        return int((home / "run" / f"{lock_name(name)}.lock").read_text(encoding="utf-8"))
+        return int((home / "run" / f"{lock}.lock").read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
         return None
 
