@@ -81,7 +81,11 @@ class Display(Protocol):
 
 
 def display(console: Console) -> Display:
-    return Bar(console) if console.is_terminal else Lines(lambda text: console.print(text, highlight=False))
+    return (
+        Bar(console)
+        if console.is_terminal
+        else Lines(lambda text: console.print(text, highlight=False, markup=False, soft_wrap=True))
+    )
 
 
 class Bar:
@@ -89,8 +93,14 @@ class Bar:
 
     def __init__(self, console: Console) -> None:
         self._rate = Rate()
-        columns = (TextColumn("{task.fields[name]}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
-        self._bar = RichProgress(*columns, TextColumn("{task.fields[text]}"), console=console, transient=True)
+        columns = (
+            TextColumn("{task.fields[name]}", markup=False),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f} %"),
+        )
+        self._bar = RichProgress(
+            *columns, TextColumn("{task.fields[text]}", markup=False), console=console, transient=True
+        )
         self._task = self._bar.add_task("", total=None, name="", text="")
         self._bar.start()
 

@@ -1,0 +1,93 @@
+"""The rest of `dockercomp`: images, clients, tokens, the dashboard."""
+
+from pathlib import Path
+
+import click
+
+from . import images
+from .cli import cli, with_client
+from .client import Client
+from .protocol.views import ClientView, LoginLink, TokenRequest
+from .terminal import Session
+
+
+@cli.group()
+def image() -> None:
+    """Images that jobs run in."""
+
+
+@image.command()
+@click.argument("name")
+@click.option(
+    "--archive", type=click.Path(path_type=Path), help="A `docker save` archive instead of this Docker's image."
+)
+@with_client
+def push(session: Session, client: Client, name: str, archive: Path | None) -> None:
+    """Bring an image of this machine's Docker to the master."""
+    if archive:
+        view = client.push_image(name, images.describe(archive))
+    else:
+        session.say(f"saving {name}")
+        with images.saved(name) as saved:
+            session.say(f"sending {saved.size:,} bytes")
+            view = client.push_image(name, saved)
+    session.answer(view, lambda: print(f"{view.pin.name} {view.pin.config_digest} {view.pin.platform}"))
+
+
+@image.command("ls")
+@with_client
+def image_ls(session: Session, client: Client) -> None:
+    """List the images that the master can stream."""
+    found = client.images()
+    rows = ((each.pin.name, each.pin.platform, f"{each.size:,}", each.pin.config_digest) for each in found)
+    empty = "the master has no image yet; push one: dockercomp image push NAME"
+    session.answer(found, lambda: session.table(("NAME", "PLATFORM", "BYTES", "CONFIG"), rows, empty))
+
+
+@cli.command()
+@with_client
+def clients(session: Session, client: Client) -> None:
+    """List the machines that lend themselves."""
+    found = list(client.clients())
+    heads = ("CLIENT", "NAME", "OWNER", "STATE", "CONTAINERS", "RESULTS", "DOES")
+    empty = "no machine lends itself yet; make a token for one: dockercomp token create --owner NAME"
+    session.answer(found, lambda: session.table(heads, map(_row, found), empty))
+
+
+def _row(view: ClientView) -> tuple[str, ...]:
+    running = sum(container.state == "running" for container in view.containers)
+    return (
+        view.id,
+        view.name,
+        view.owner,
+        view.state,
+        f"{running}/{len(view.containers)} run, {view.allocation.containers} given",
+        f"{view.results_valid:,} right, {view.results_wrong:,} wrong, {view.results_failed:,} failed",
+        f"marked: {view.marked}" if view.marked else view.status,
+    )
+
+
+@cli.group()
+def token() -> None:
+    """Enrolment tokens: with one a volunteer's machine becomes a client."""
+
+
+@token.command()
+@click.option("--owner", required=True, help="Whose machines these are; their results never verify each other alone.")
+@click.option("--uses", type=click.IntRange(1), default=100, show_default=True, help="Machines that may enrol.")
+@click.option("--days", type=click.FloatRange(0, min_open=True), default=30.0, show_default=True, help="Valid so long.")
+@click.option("--trusted", is_flag=True, help="One result of these machines decides (your own machines).")
+@with_client
+def create(session: Session, client: Client, owner: str, uses: int, days: float, trusted: bool) -> None:
+    """Make an enrolment token and the one command that a volunteer runs."""
+    request = TokenRequest(owner=owner, uses=uses, valid_hours=days * 24, trusted=trusted)
+    answer = client.enrolment_token(request)
+    session.answer(answer, lambda: print(answer.command))
+
+
+@cli.command("login-link")
+@with_client
+def login_link(session: Session, client: Client) -> None:
+    """Make a one-time link into the dashboard."""
+    link = client.login_link()
+    session.answer(LoginLink(link=link), lambda: print(link))
