@@ -98,13 +98,13 @@ def _claim_for_once(settings: Settings) -> None:
     claim = settings.home / "demo" / "once"
     if supervisor.status(settings.home, "server") is not None:
         raise DemoError(
-            f"a master runs with DC_HOME={settings.home}, and --once would remove its data: stop it (server/start --stop)"
-            " or give the demo a DC_HOME of its own"
+            f"a master runs with DC_HOME={settings.home}, and --once would remove its data: stop it"
+            " (server/start --stop) or give the demo a DC_HOME of its own"
         )
     if (settings.home / "mongo").exists() and not claim.exists():
         raise DemoError(
-            f"DC_HOME={settings.home} holds the data of a master, which --once would remove: leave out --once, or give the"
-            " demo a DC_HOME of its own"
+            f"DC_HOME={settings.home} holds the data of a master, which --once would remove: leave out --once, or give"
+            " the demo a DC_HOME of its own"
         )
     if claim.exists():
         for name in ("mongo", "blobs", "secrets", "demo", "credentials.json"):  # an earlier one was interrupted
@@ -187,13 +187,13 @@ def _submit_and_follow(client: Client, data: Path) -> JobView:
     click.echo(f"job {job.id}: {job.name}, {job.stages[0].chunks} chunks, each computed by {job.quorum} workers")
     shown = progress.display(console)
     try:
-        for job in client.follow(job.id, tell=shown.note):
-            shown.show(job)
+        for now in client.follow(job.id, tell=shown.note):
+            shown.show(now)
     finally:
         shown.close()
-    if job.state != "completed":
-        raise DemoError(f"the job is {job.state}: {job.error}")
-    return job
+    if now.state != "completed":
+        raise DemoError(f"the job is {now.state}: {now.error}")
+    return now
 
 
 def _show_and_check(settings: Settings, client: Client, job: JobView, data: Path) -> None:
