@@ -25,7 +25,8 @@ ensure_environment() {
   prepare_home
   _environment "$DC_HOME/env" --no-dev "$@"
   mkdir -p "$DC_HOME/bin"
-  for _program in dockercomp dockercomp-worker; do ln -sf "../env/bin/$_program" "$DC_HOME/bin/$_program"; done
+  write_program dockercomp
+  write_program dockercomp-worker
 }
 
 # ensure_development: DC_CHECKOUT/.venv with everything that the tests need.

@@ -9,8 +9,9 @@ from typing import Any, Literal
 
 from .home import write_private
 
-State = Literal["running", "backoff", "failed"]
-"""`backoff`: exited, will be started again; `failed`: said that its configuration is wrong, waits for a reload."""
+State = Literal["running", "backoff", "stopped", "failed"]
+"""`backoff`: ended, will be started again; `stopped`: ended as it was asked to; `failed`: said that its configuration
+is wrong. The last two wait for a reload."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,8 @@ class Program:
     stop_signal: str = "SIGTERM"
     stop_timeout_s: float = 30.0
     """Seconds between the stop signal and SIGKILL."""
+    restart: Literal["always", "on failure"] = "always"
+    """`on failure`: exit code 0 means that someone asked it to stop."""
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,12 @@ _missing_folders() {
   dirname "$1"
 }
 
+# write_program NAME: DC_HOME/bin/NAME runs it with this DC_HOME, whatever the caller's environment says.
+write_program() {
+  printf '#!/bin/sh\nDC_HOME="%s" exec "%s" "$@"\n' "$DC_HOME" "$DC_HOME/env/bin/$1" >"$DC_HOME/bin/$1"
+  chmod 0755 "$DC_HOME/bin/$1"
+}
+
 # record KIND NAME EXISTED (true|false): a line of the manifest, on disk before the thing is made (see manifest.py).
 record() {
   _thing="{\"kind\":\"$1\",\"name\":\"$(printf '%s' "$2" | sed 's/[\\"]/\\&/g')\""

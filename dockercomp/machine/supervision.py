@@ -101,7 +101,12 @@ class Child:
             self.delay = FIRST_DELAY_S
         self.due = time.monotonic() + self.delay
         self.delay = min(2 * self.delay, LONGEST_DELAY_S)
-        self._enter("failed" if code in WRONG_CONFIGURATION else "backoff")
+        self._enter(self._after(code))
+
+    def _after(self, code: int) -> State:
+        if code in WRONG_CONFIGURATION:
+            return "failed"
+        return "stopped" if code == 0 and self.program.restart == "on failure" else "backoff"
 
     def _enter(self, state: State) -> None:
         self.state, self.since = state, time.time()
@@ -157,11 +162,11 @@ class Supervision:
             say(str(error))
 
     def _apply(self) -> None:
-        """Stop what is no longer wanted as it is (last started first), start what is wanted and missing or failed."""
+        """Stop what is no longer wanted as it is (last started first), start what is wanted and does not run."""
         programs, revision = read_programs(self._home, self._name)
         wanted = {program.name: program for program in programs}
         for name, child in reversed(list(self._children.items())):
-            if wanted.get(name) != child.program or child.state == "failed":
+            if wanted.get(name) != child.program or child.state in ("failed", "stopped"):
                 child.stop()
                 del self._children[name]
         kept, self._children = self._children, {}
