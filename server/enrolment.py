@@ -1,6 +1,8 @@
 """Making clients of machines: an enrolment token lets in, a secret of its own lets a client speak from then on."""
 
+import math
 import secrets
+from collections.abc import Iterator
 from datetime import datetime, timezone
 
 import msgspec
@@ -70,26 +72,32 @@ def first_allocation(ceiling: Ceiling) -> Allocation:
     return Allocation(
         version=1,
         containers=containers,
-        cpus=max(CPUS_FLOOR, round(ceiling.cpus / containers, 3)),
+        cpus=max(CPUS_FLOOR, math.floor(ceiling.cpus / containers * 1000) / 1000),
         memory=max(MEMORY_FLOOR, ceiling.memory // containers),
     )
 
 
 def check_allocation(change: AllocationChange, ceiling: Ceiling) -> None:
     """Raises InvalidAllocation where it is not a possible one within the ceiling; says which part and its range."""
-    if not 0 <= change.containers <= ceiling.containers:
-        raise InvalidAllocation(f"containers must be between 0 and {ceiling.containers}, the volunteer's ceiling")
-    if change.cpus < CPUS_FLOOR:
-        raise InvalidAllocation(f"CPUs per container must be at least {CPUS_FLOOR}")
-    if change.memory < MEMORY_FLOOR:
-        raise InvalidAllocation(f"memory per container must be at least {MEMORY_FLOOR >> 20} MiB")
-    if change.containers * change.cpus > ceiling.cpus + 1e-6:
-        raise InvalidAllocation(
-            f"{change.containers} containers of {change.cpus:g} CPUs are more than the volunteer's ceiling of"
-            f" {ceiling.cpus:g} CPUs in all"
-        )
-    if change.containers * change.memory > ceiling.memory:
-        raise InvalidAllocation(
-            f"{change.containers} containers of {change.memory >> 20} MiB are more than the volunteer's ceiling of"
-            f" {ceiling.memory >> 20} MiB in all"
-        )
+    for _, reason in allocation_violations(change, ceiling):
+        raise InvalidAllocation(reason)
+
+
+def allocation_violations(change: AllocationChange, ceiling: Ceiling) -> Iterator[tuple[str, str]]:
+    """(field, what is wrong with it) for all that makes the change impossible. Not a number is never possible."""
+    containers, cpus, memory = change.containers, change.cpus, change.memory
+    if not 0 <= containers <= ceiling.containers:
+        yield "containers", f"containers must be between 0 and {ceiling.containers}, the volunteer's ceiling"
+    if not cpus >= CPUS_FLOOR:
+        yield "cpus", f"CPUs per container must be at least {CPUS_FLOOR}"
+    elif not max(1, containers) * cpus <= ceiling.cpus + 1e-6:
+        yield "cpus", f"{_so_many(containers)} of {cpus:g} CPUs: the volunteer's ceiling is {ceiling.cpus:g} in all"
+    if not memory >= MEMORY_FLOOR:
+        yield "memory", f"memory per container must be at least {MEMORY_FLOOR >> 20} MiB"
+    elif not max(1, containers) * memory <= ceiling.memory:
+        most = f"the volunteer's ceiling is {ceiling.memory >> 20} MiB in all"
+        yield "memory", f"{_so_many(containers)} of {memory >> 20} MiB: {most}"
+
+
+def _so_many(containers: int) -> str:
+    return f"{containers} containers" if containers > 1 else "a container"

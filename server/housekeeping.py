@@ -119,7 +119,8 @@ def main() -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    run(open_store(settings), settings, stop)
+    with open_store(settings) as store:
+        run(store, settings, stop)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,6 @@ from dockercomp.protocol.errors import DockercompError
 from dockercomp.protocol.signing import public_key
 from dockercomp.protocol.transport import Connection
 from dockercomp.protocol.views import Health
-from server.app import make_services
 from server.people import People
 from server.settings import Settings, read_secrets
 from server.store import Store, mongod, schema
@@ -48,8 +47,8 @@ def start(settings: Settings, say: Say) -> None:
     try:
         if programs:
             mongod.prepare(settings.home, settings.database)
-        store = _open(settings)
-        _prepare(settings, store)
+        with _open(settings) as store:
+            _prepare(settings, store)
         supervisor.reload(settings.home, "server", [*programs, *_master(settings)])
         _wait_ready(settings)
     except BaseException:
@@ -68,9 +67,8 @@ def stop(settings: Settings) -> bool:
 
 def login_link(settings: Settings, user: str = _FIRST_ADMIN) -> str:
     """A one-time login link; also how an admin who lost the password gets in."""
-    from server.api.clients import make_login_link  # noqa: PLC0415  (the faces stand above this)
-
-    return make_login_link(make_services(settings), user)
+    with open_store(settings) as store:
+        return People(store).login_link(user, settings.url)
 
 
 def _master(settings: Settings) -> list[Program]:
@@ -115,7 +113,11 @@ def _master(settings: Settings) -> list[Program]:
 def _open(settings: Settings) -> Store:
     """The store, contacted and with its indexes. Raises StoreRefused saying what is wrong with MongoDB."""
     uri = mongo_uri(settings)
-    schema.apply(connect(uri, settings.database, timeout_s=5), uri)
+    database = connect(uri, settings.database, timeout_s=5)
+    try:
+        schema.apply(database, uri)
+    finally:
+        database.client.close()
     return open_store(settings)
 
 
@@ -176,6 +178,7 @@ def _wait_ready(settings: Settings) -> None:
 def reset_password(settings: Settings, user: str) -> str:
     """Give a user a new random password and return it. Raises InstanceError where there is no such user."""
     password = secrets.token_urlsafe(12)
-    if not People(open_store(settings)).set_password(user, password):
-        raise InstanceError(f"there is no user {user}")
+    with open_store(settings) as store:
+        if not People(store).set_password(user, password):
+            raise InstanceError(f"there is no user {user}")
     return password

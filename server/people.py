@@ -14,6 +14,8 @@ from server.store import Store
 
 Role = Literal["admin", "scientist", "viewer"]
 
+LOGIN_LINK_VALID = timedelta(minutes=15)
+
 _hasher = PasswordHasher()
 
 
@@ -42,6 +44,11 @@ class People:
         except (VerificationError, InvalidHashError):
             return None
         return Person(found["_id"], found["role"]) if found else None
+
+    def login_link(self, name: str, url: str) -> str:
+        """A link to the master at `url` that logs `name` in once, within 15 minutes."""
+        secret = self._store.credentials.make("login", datetime.now(timezone.utc), LOGIN_LINK_VALID, user=name)
+        return f"{url}/login/{secret}"
 
     def log_in_by_link(self, secret: str) -> Person | None:
         """The user a one-time link was made for; the link is used up."""

@@ -107,7 +107,7 @@ class Sync:
             cancelled=_cancelled(request, mine, intake, set(by_id)),
             closed_jobs=closed,
             allocation=msgspec.convert(client["allocation"], Allocation),
-            call_again_s=1.0 if jobs else min(2.0, self._heartbeat_s),
+            call_again_s=1.0 if jobs or _watched(client) else min(2.0, self._heartbeat_s),
             why_idle=_why_idle(want, len(leases), jobs, why_unfit, client),
         )
 
@@ -194,6 +194,11 @@ def _report_of(request: SyncRequest, address: str) -> Document:
         if value is not None:
             report[key] = msgspec.to_builtins(value)
     return report
+
+
+def _watched(client: Document) -> bool:
+    """Whether an admin has this client's page open."""
+    return bool(client.get("watched_until", 0.0) > client["seen"])
 
 
 def _fit_jobs(client: Document, jobs: Sequence[RunningJob]) -> tuple[list[RunningJob], str]:

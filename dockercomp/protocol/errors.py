@@ -66,6 +66,12 @@ class ProtocolUnsupported(BadRequest):
     status, code, title = 400, "protocol_unsupported", "This worker is of another version"
 
 
+class MethodNotAllowed(BadRequest):
+    """The URL is right, the method is not."""
+
+    status, code, title = 405, "method_not_allowed", "This URL does not take this method"
+
+
 class Unauthorized(DockercompError):
     """No credentials, or wrong ones."""
 
@@ -136,6 +142,7 @@ BY_STATUS: dict[int, type[DockercompError]] = {
     for cls in (
         DockercompError,
         BadRequest,
+        MethodNotAllowed,
         Unauthorized,
         Forbidden,
         NotFound,

@@ -4,9 +4,12 @@ A handler is `def name(services, caller, message, **parts)`, where `message` is 
 message or a whole Response. A route without a handler, or a handler without a route, stops the master at its start.
 """
 
+import contextlib
 import secrets
+import socket
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -105,7 +108,16 @@ def _end(response: Response, services: Services) -> Response:
     services.metrics.request_seconds.labels(route).observe(time.perf_counter() - g.get("started", 0.0))
     if response.status_code >= 400 and request.content_length:
         response.headers["Connection"] = "close"  # a body left unread would be taken for the next request
+        response.call_on_close(partial(_hang_up, request.environ.get("gunicorn.socket")))
     return response
+
+
+def _hang_up(connection: socket.socket | None) -> None:
+    """End the connection once the answer is sent: gunicorn's main thread would wait 2 s for the rest of each body,
+    and all requests with it."""
+    if connection is not None:
+        with contextlib.suppress(OSError):
+            connection.shutdown(socket.SHUT_RDWR)
 
 
 def _problem_of(error: Exception) -> Response:

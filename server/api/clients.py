@@ -11,9 +11,8 @@ from server import describing
 from server.api.jobs import page_limit
 from server.api.responses import message
 from server.api.services import Caller, Services
+from server.people import People
 from server.store.connection import Document
-
-LOGIN_LINK_VALID = timedelta(minutes=15)
 
 
 def clients(services: Services, caller: Caller, _: None) -> ClientPage:
@@ -63,13 +62,7 @@ def make_enrolment_token(services: Services, body: TokenRequest) -> str:
 
 
 def login_link(services: Services, caller: Caller, _: None) -> Response:
-    return message(LoginLink(link=make_login_link(services, caller.id)), 201)
-
-
-def make_login_link(services: Services, user: str) -> str:
-    """A link that logs `user` in once, within 15 minutes."""
-    secret = services.store.credentials.make("login", datetime.now(timezone.utc), LOGIN_LINK_VALID, user=user)
-    return f"{services.settings.url}/login/{secret}"
+    return message(LoginLink(link=People(services.store).login_link(caller.id, services.settings.url)), 201)
 
 
 def _client(services: Services, client: str) -> Document:

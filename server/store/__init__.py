@@ -1,5 +1,7 @@
 """The store: the only importer of pymongo. One file a collection, queries named as the questions they answer."""
 
+from typing import Self
+
 from pymongo.database import Database
 
 from .blobs import BlobStore
@@ -26,3 +28,13 @@ class Store:
         self.images = Images(database)
         self.jobs = Jobs(database)
         self.payloads = Payloads(database)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections; for processes that go on without the store."""
+        self.database.client.close()

@@ -18,7 +18,7 @@ from typing import IO, Protocol
 from dockercomp.protocol.errors import BadRequest, ChecksumMismatch, NotFound
 from dockercomp.protocol.messages import PART_LIMIT
 
-_DIGEST = re.compile(r"^[0-9a-f]{64}$")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 _BLOCK = 1024 * 1024
 
 
@@ -56,7 +56,7 @@ class BlobStore(Protocol):
 
 def check_digest(digest: str) -> str:
     """`digest` itself. Raises BadRequest where it is not 64 hex digits: nothing else ever becomes a path."""
-    if not _DIGEST.match(digest):
+    if not _DIGEST.fullmatch(digest):
         raise BadRequest("a digest is 64 lower-case hex digits")
     return digest
 

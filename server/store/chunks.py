@@ -135,6 +135,13 @@ class Chunks:
         found = self._find({"job": job, "state": "failed"}, limit=1)
         return found[0] if found else None
 
+    def with_failures(self, job: str, limit: int) -> list[Chunk]:
+        """Chunks of a job that failed, then open ones of which a run failed. Two round trips at most."""
+        found = self._find({"job": job, "state": "failed"}, limit=limit)
+        if len(found) < limit:
+            found += self._find({"job": job, "state": "open", "replicas.state": "failed"}, limit=limit - len(found))
+        return found
+
     def count_accepted(self, job: str, stage: int) -> int:
         """How many chunks of a stage have a canonical result: counted, not cached."""
         with store_errors():

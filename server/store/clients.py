@@ -74,6 +74,33 @@ class Clients:
         with store_errors():
             return list(self._clients.find({"state": "alive", "seen": {"$gte": since}}, fields))
 
+    def totals(self, silent_before: float) -> Document:
+        """`alive`, `silent`, and of those alive the `containers` they have and how many of them are `running`."""
+        alive = {"$and": [{"$gte": ["$seen", silent_before]}, {"$ne": ["$leaving", True]}]}
+        states = {"$ifNull": ["$containers.state", []]}
+        running = {"$filter": {"input": states, "cond": {"$eq": ["$$this", "running"]}}}
+        counts = {
+            "alive": {"$cond": [alive, 1, 0]},
+            "silent": {"$cond": [alive, 0, 1]},
+            "containers": {"$cond": [alive, {"$size": states}, 0]},
+            "running": {"$cond": [alive, {"$size": running}, 0]},
+        }
+        group = {"_id": None, **{name: {"$sum": value} for name, value in counts.items()}}
+        with store_errors():
+            found = next(iter(self._clients.aggregate([{"$match": {"state": "alive"}}, {"$group": group}])), None)
+        return found or dict.fromkeys(counts, 0)
+
+    def needing_attention(self, silent_before: float, limit: int) -> list[Document]:
+        """Clients, not retired, that are silent, marked, or refuse a job."""
+        reasons = [{"seen": {"$lt": silent_before}}, {"marked": {"$gt": ""}}, {"refused_jobs.0": {"$exists": True}}]
+        with store_errors():
+            return list(self._clients.find({"state": "alive", "$or": reasons}).sort("seen", -1).limit(limit))
+
+    def watch(self, client: str, seconds: float) -> None:
+        """Someone looks at this client: until `seconds` from now its syncs are asked for at short intervals."""
+        with store_errors():
+            self._clients.update_one({"_id": client}, [{"$set": {"watched_until": {"$add": [DATABASE_TIME, seconds]}}}])
+
     def newly_silent(self, before: float) -> list[str]:
         """Clients not heard of since `before` whose leases have not been taken back yet."""
         query = {"state": "alive", "seen": {"$lt": before}, "silent": {"$ne": True}}

@@ -1,5 +1,7 @@
 """The collection `duties`: who may do a background duty now, with a fencing number that only grows."""
 
+from datetime import timezone
+
 from pymongo import ReturnDocument
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
@@ -52,6 +54,11 @@ class Duties:
             )
         assert found is not None
         return float(found["now"])
+
+    def read_now(self) -> float:
+        """The database's time, seconds since 1970, without a write: good enough to show how long ago something was."""
+        with store_errors():
+            return float(self._duties.database.command("hello")["localTime"].replace(tzinfo=timezone.utc).timestamp())
 
     def identity(self, mine: Document) -> Document:
         """What this installation is (its public key and its blob store's id), as first stored. One round trip."""

@@ -44,6 +44,10 @@ class Jobs:
         with store_errors():
             return list(self._jobs.find({"state": "running"}, _LIGHT).sort("created", 1).limit(limit))
 
+    def count_running(self) -> int:
+        with store_errors():
+            return self._jobs.count_documents({"state": "running"})
+
     def with_open_ranges(self, older_than: float) -> list[Document]:
         """Running jobs with a range handed out before `older_than` whose chunks may not all exist."""
         query = {"state": "running", "open_ranges.at": {"$lt": older_than}}

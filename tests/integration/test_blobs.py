@@ -1,0 +1,98 @@
+"""The BlobStore's conformance suite: every store must pass it."""
+
+import hashlib
+import secrets
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from dockercomp.protocol.errors import BadRequest, ChecksumMismatch, NotFound
+from dockercomp.protocol.messages import PART_LIMIT
+from server.store.blobs import BlobStore, DirectoryBlobs, stream
+
+STORES: dict[str, Callable[[Path], BlobStore]] = {"directory": DirectoryBlobs}
+
+
+@pytest.fixture(params=sorted(STORES))
+def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> BlobStore:
+    return STORES[request.param](tmp_path)
+
+
+def sha(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def test_a_blob_is_read_back_at_any_place(blobs: BlobStore) -> None:
+    data = secrets.token_bytes(3_000_000)
+    reader = blobs.open(blobs.put(data))
+    assert (reader.size, reader.read_at(1_234_567, 1000)) == (len(data), data[1_234_567:1_235_567])
+    assert b"".join(stream(reader)) == data
+    assert b"".join(stream(reader, 10, 20)) == data[10:20]
+    assert reader.read_at(len(data) - 5, 100) == data[-5:]
+
+
+def test_an_upload_goes_on_where_it_stopped_and_repeated_parts_do_no_harm(blobs: BlobStore) -> None:
+    data = secrets.token_bytes(1000)
+    digest = sha(data)
+    assert blobs.append(digest, 0, 1000, data[:400]) == 400
+    assert not blobs.has(digest) and blobs.received(digest) == 400
+    assert blobs.append(digest, 0, 1000, data[:400]) == 400
+    assert blobs.append(digest, 500, 1000, data[500:]) == 400
+    assert blobs.append(digest, 400, 1000, data[400:]) == 1000
+    assert blobs.has(digest) and blobs.append(digest, 0, 1000, data) == 1000
+
+
+def test_what_does_not_match_its_name_is_never_seen_and_can_be_sent_again(blobs: BlobStore) -> None:
+    data = b"the right bytes"
+    with pytest.raises(ChecksumMismatch):
+        blobs.append(sha(data), 0, len(data), b"the wrong bytes")
+    assert not blobs.has(sha(data)) and blobs.received(sha(data)) == 0
+    blobs.append(sha(data), 0, len(data), data)
+    assert blobs.has(sha(data))
+
+
+def test_an_empty_blob(blobs: BlobStore) -> None:
+    assert blobs.open(blobs.put(b"")).size == 0
+
+
+def test_what_is_not_here_is_not_found(blobs: BlobStore) -> None:
+    with pytest.raises(NotFound):
+        blobs.open("0" * 64)
+
+
+@pytest.mark.parametrize("name", ["../../etc/passwd", "A" * 64, "", "0" * 63, "0" * 64 + "\n"])
+def test_only_digests_are_names(blobs: BlobStore, name: str) -> None:
+    with pytest.raises(BadRequest):
+        blobs.append(name, 0, 1, b"x")
+    with pytest.raises(BadRequest):
+        blobs.open(name)
+
+
+def test_a_part_is_bounded(blobs: BlobStore) -> None:
+    with pytest.raises(BadRequest):
+        blobs.append("0" * 64, 0, PART_LIMIT + 1, bytes(PART_LIMIT + 1))
+    with pytest.raises(BadRequest):
+        blobs.append("0" * 64, 0, 3, b"four")
+
+
+def test_concurrent_uploads_of_one_blob_make_one_whole(blobs: BlobStore) -> None:
+    data = secrets.token_bytes(200_000)
+    digest = sha(data)
+
+    def upload(_: int) -> None:
+        offset = 0
+        while not blobs.has(digest):
+            offset = blobs.append(digest, offset, len(data), data[offset : offset + 10_000])
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(upload, range(4)))
+    assert b"".join(stream(blobs.open(digest))) == data
+
+
+def test_a_deleted_blob_is_gone(blobs: BlobStore) -> None:
+    digest = blobs.put(b"x")
+    blobs.delete(digest)
+    blobs.delete(digest)
+    assert not blobs.has(digest)
