@@ -29,10 +29,7 @@ def _note(field: str) -> Callable[[click.Context, click.Parameter, Any], None]:
     return note
 
 
-json_option = click.option(
-    "--json", is_flag=True, expose_value=False, callback=_note("json"), is_eager=True,
-    help="Print one JSON document and nothing else.",
-)  # fmt: skip
+json_option = click.option("--json", is_flag=True, expose_value=False, help="Print one JSON document and nothing else.")
 _url_option = click.option(
     "--url", metavar="URL", expose_value=False, callback=_note("url"), help="The master's address."
 )
@@ -261,9 +258,10 @@ def run(argv: list[str] | None = None) -> int:
     """Run one command; returns its exit code."""
     from . import cli_admin  # noqa: F401, PLC0415  (adds its commands to `cli`)
 
-    session = Session()
+    arguments = sys.argv[1:] if argv is None else argv
+    session = Session(json="--json" in arguments)  # known before parsing, which may fail
     try:
-        code = cli.main(args=argv, prog_name="dockercomp", standalone_mode=False, obj=session)
+        code = cli.main(args=arguments, prog_name="dockercomp", standalone_mode=False, obj=session)
     except click.exceptions.NoArgsIsHelpError as error:
         print(error.format_message())
         return OK

@@ -115,19 +115,25 @@ class Client:
 
         A master that stops answering is asked again for PATIENCE_S seconds, then Unavailable is raised.
         """
-        view = self.job(job)
+        view: JobView | None = self.job(job)
         started = answered = time.monotonic()
-        while view.state == "running":
-            yield view
-            time.sleep(min(2.0, 0.2 + (time.monotonic() - started) / 30))
-            try:
-                view = self.job(job)
+        while view is None or view.state == "running":
+            if view is not None:
+                yield view
                 answered = time.monotonic()
-            except Unavailable as error:
-                if time.monotonic() - answered > PATIENCE_S:
-                    raise
-                tell(f"{error.detail}; still asking")
+            time.sleep(min(2.0, 0.2 + (time.monotonic() - started) / 30))
+            view = self._look(job, answered + PATIENCE_S, tell)
         yield view
+
+    def _look(self, job: str, patient_until: float, tell: Tell) -> JobView | None:
+        """The job, or None where the master does not answer and there is patience left."""
+        try:
+            return self.job(job)
+        except Unavailable as error:
+            if time.monotonic() > patient_until:
+                raise
+            tell(f"{error.detail}; still asking")
+            return None
 
     # --- results ---------------------------------------------------------------------------------------------------
 

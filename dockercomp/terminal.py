@@ -13,14 +13,10 @@ from rich.table import Table
 from . import credentials
 from .client import Client
 from .protocol.errors import (
-    BadRequest,
     Busy,
-    Conflict,
     DockercompError,
     Forbidden,
-    NotFound,
     Problem,
-    TooLarge,
     Unauthorized,
     Unavailable,
     problem_of,
@@ -103,11 +99,9 @@ def _console(stderr: bool) -> Console:
 def exit_code(error: DockercompError) -> int:
     if isinstance(error, Unauthorized | Forbidden):
         return NOT_ALLOWED
-    if isinstance(error, Unavailable | Busy) or type(error) is DockercompError:
+    if isinstance(error, Unavailable | Busy) or type(error) is DockercompError:  # the latter: the master failed
         return UNREACHABLE
-    if isinstance(error, BadRequest | NotFound | Conflict | TooLarge):
-        return USAGE
-    return FAILED
+    return USAGE
 
 
 def _paragraph(error: DockercompError, url: str) -> str:
