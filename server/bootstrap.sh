@@ -15,7 +15,9 @@ find_home() {
     if is_root; then DC_HOME=/var/lib/dockercomp; else DC_HOME=$HOME/.local/share/dockercomp; fi
   fi
   case $DC_HOME in /*) ;; *) DC_HOME=$PWD/$DC_HOME ;; esac
-  export DC_HOME
+  # Nothing of ours is written into the clone.
+  PYTHONPYCACHEPREFIX=$DC_HOME/cache/python
+  export DC_HOME PYTHONPYCACHEPREFIX
 }
 
 # ensure_environment EXTRA…: DC_HOME/env with the locked packages of these extras and this clone. Tens of milliseconds

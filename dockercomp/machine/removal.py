@@ -47,10 +47,10 @@ class Removal:
     def run(self) -> list[Entry]:
         """Take the instance back; returns the packages that it installed. Raises NotOursError. See `problems`."""
         check(self.home)
-        for nested in nested_homes(self.home):
-            inner = Removal(nested, self.say, self.dry_run)
-            inner.run()
-            self.problems += inner.problems
+        return self._take_back()
+
+    def _take_back(self) -> list[Entry]:
+        self._nested()
         entries = manifest.entries(self.home)
         self._services([Path(entry.name) for entry in entries if entry.kind == "service" and not entry.existed])
         self._programs()
@@ -68,6 +68,18 @@ class Removal:
                 if entry.kind == "directory" and not entry.existed:
                     self._empty_folder(Path(entry.name))
         return [entry for entry in entries if entry.kind == "package" and not entry.existed]
+
+    def _nested(self) -> None:
+        """The demo's workers: instances inside this one, kept running by its supervisor `demo`."""
+        homes = sorted(path for path in self.home.glob("demo/worker-*") if path.is_dir())
+        if homes:
+            self._do(
+                "stop demo", supervisor.holder(self.home, lock_name("demo")), lambda: self._stop(lock_name("demo"))
+            )
+        for home in homes:
+            inner = Removal(home, self.say, self.dry_run)
+            inner._take_back()
+            self.problems += inner.problems
 
     def _do(self, what: str, there: object, act: Callable[[], object]) -> None:
         if not there:
@@ -154,11 +166,6 @@ def check(home: Path) -> None:
         raise NotOursError(f"DC_HOME={home} is not a folder that could be removed")
     if not (home / MARKER).is_file():
         raise NotOursError(f"DC_HOME={home} was not made by dockerComp (it has no {MARKER}); nothing was touched")
-
-
-def nested_homes(home: Path) -> list[Path]:
-    """Instances inside this one: the demo's workers."""
-    return sorted(path.parent for path in home.glob(f"demo/*/{MARKER}"))
 
 
 def remove_packages(packages: list[str]) -> str:
