@@ -6,7 +6,6 @@ import shutil
 import signal
 import socket
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -97,7 +96,6 @@ class Daemon:
         self._loop: SyncLoop
         self._keeper: Keeper
         self._parts: Parts
-        self._written = 0.0
 
     def run(self) -> int:
         (self._home / "worker").mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -112,8 +110,8 @@ class Daemon:
         self._parts.outputs.start()
         self._keeper.start()
         self._loop.start()
-        while not self._stop.asked.wait(0.5) and self._loop.fatal is None:
-            pass
+        while not self._stop.asked.wait(_STATUS_EVERY) and self._loop.fatal is None:
+            self._tell()
         return self._end()
 
     def _wire(self, facts: EngineFacts, ceiling: Ceiling, who: Identity, master: MasterClient) -> None:
@@ -124,7 +122,7 @@ class Daemon:
         self._keeper = Keeper(floor, volunteer, facts.cpus, facts.memory, self._hasten)
         inputs, outputs = Inputs(master, leases, jobs, images, self._home), Outputs(master, leases)
         self._parts = Parts(master, who, leases, jobs, times, inputs, outputs, self._keeper)
-        self._loop = SyncLoop(self._parts, facts.platform, lambda: self._machine(facts), self._tell)
+        self._loop = SyncLoop(self._parts, facts.platform, lambda: self._machine(facts))
 
     def _hasten(self) -> None:
         self._loop.hasten()
@@ -201,11 +199,7 @@ class Daemon:
     # --- the status ---
 
     def _tell(self) -> None:
-        """Write the status file, at most once a second."""
-        now = time.monotonic()
-        if now - self._written < _STATUS_EVERY:
-            return
-        self._written = now
+        """Write the status file."""
         leases, line, picture = self._parts.leases, self._loop.line, self._keeper.picture
         waiting, running = leases.counts()
         sentence = self._loop.sentence()
@@ -215,7 +209,7 @@ class Daemon:
         _say(
             self._home,
             status.Status(
-                state="stopping" if self._stop.asked.is_set() else state,
+                state=state,
                 sentence=sentence,
                 pid=os.getpid(),
                 version=dockercomp.__version__,

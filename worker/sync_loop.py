@@ -96,12 +96,10 @@ class _Sent:
 
 
 class SyncLoop:
-    def __init__(
-        self, parts: Parts, platform: str, machine: Callable[[], Machine], on_sync: Callable[[], None]
-    ) -> None:
+    def __init__(self, parts: Parts, platform: str, machine: Callable[[], Machine]) -> None:
         self.line = Line()
         self.fatal: Fatal | None = None
-        self._parts, self._platform, self._machine, self._on_sync = parts, platform, machine, on_sync
+        self._parts, self._platform, self._machine = parts, platform, machine
         self._session, self._seq = secrets.token_hex(8), 1
         self._open: _Sent | None = None
         self._last, self._longest, self._dry = -1e9, 0.0, False
@@ -163,7 +161,6 @@ class SyncLoop:
             except Exception:
                 log.exception("a sync failed in the worker itself; trying again")
                 self._stop.wait(LONGEST_PAUSE)
-            self._on_sync()
 
     def _wait(self) -> None:
         """Until the next sync is due."""
@@ -204,7 +201,6 @@ class SyncLoop:
         if not self.line.offline:
             log.warning("the master does not answer, chunks go on: %s", error)
         self.line.offline = str(error)
-        self._on_sync()
         self._stop.wait(error.retry_after or self._pause * random.uniform(0.7, 1.3))  # noqa: S311  (jitter)
         self._pause = min(LONGEST_PAUSE, self._pause * 2)
 
@@ -303,7 +299,7 @@ class SyncLoop:
             slots=self._parts.keeper.picture.able,
             waiting=waiting,
             running=running,
-            chunk_s=self._parts.times.expect(leases.jobs()),
+            chunk_s=self._parts.times.expect(leases.jobs() or self._parts.jobs.known()),
             input_bytes=leases.input_bytes(),
         )
 
