@@ -31,11 +31,9 @@ def find(url: str = "", token: str = "", environ: Mapping[str, str] = os.environ
     """
     url = (url or _url_of(environ)).rstrip("/")
     token = token or environ.get("DC_API_TOKEN", "")
-    for stored in _stored(environ) if not token else ():
-        if not url or stored.url == url:
-            url, token = stored.url, stored.token
-            break
-    url = url or DEFAULT_URL
+    if not (url and token):
+        stored = next((each for each in _stored(environ) if url in ("", each.url)), Credentials(url or DEFAULT_URL, ""))
+        url, token = stored.url, token or stored.token
     if not token:
         raise Unauthorized(_missing(url, environ))
     _check_plain(url, environ)

@@ -133,6 +133,7 @@ def test_a_stored_token_goes_only_to_its_own_master(home: dict[str, str]) -> Non
     stored(masters, "http://127.0.0.1:1", "masters")
     assert credentials.find("http://127.0.0.1:1", environ=home).token == "masters"
     assert credentials.find(environ={**home, "DC_PORT": "1"}).token == "masters"
+    assert credentials.find(token="other", environ=home) == Credentials("https://lab.example", "other")
     with pytest.raises(Unauthorized, match="no token for the master at https://other"):
         credentials.find("https://other", environ=home)
 
