@@ -1,0 +1,100 @@
+"""What a run gives, as it streams in: its log's head and tail, and its result, digested on the way."""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO
+
+from dockercomp.protocol.messages import INLINE_LIMIT
+
+LOG_PART = 4096
+OUTPUT_LIMIT = 1 << 30
+"""Largest result of one chunk, in bytes."""
+
+
+def digest_of(data: bytes | Path) -> str:
+    """SHA-256 of bytes or of a file, hex."""
+    if isinstance(data, bytes):
+        return hashlib.sha256(data).hexdigest()
+    digest = hashlib.sha256()
+    with data.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+class Log:
+    """The first and the last LOG_PART bytes of what a program said."""
+
+    def __init__(self, also: Callable[[bytes], None] | None) -> None:
+        self._also = also
+        self._head = b""
+        self._tail = b""
+
+    def add(self, part: bytes) -> None:
+        if self._also is not None:
+            self._also(part)
+        room = LOG_PART - len(self._head)
+        self._head += part[:room]
+        self._tail = (self._tail + part[max(0, room) :])[-LOG_PART:]
+
+    @property
+    def head(self) -> str:
+        return self._head.decode(errors="replace")
+
+    @property
+    def tail(self) -> str:
+        return self._tail.decode(errors="replace")
+
+
+class Output:
+    """A result as it streams in: digested, in memory up to INLINE_LIMIT, beyond that in a file."""
+
+    def __init__(self, spool: Path) -> None:
+        self._spool = spool
+        self._hash = hashlib.sha256()
+        self._small = b""
+        self._file: IO[bytes] | None = None
+        self._path: Path | None = None
+        self.size = 0
+        self.overflow = False
+
+    def __enter__(self) -> "Output":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            self._file.close()
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
+
+    @property
+    def digest(self) -> str:
+        return self._hash.hexdigest()
+
+    def add(self, part: bytes) -> bool:
+        """Take a part; False once it is too much, and nothing more is kept then."""
+        self.size += len(part)
+        if self.size > OUTPUT_LIMIT:
+            self.overflow = True
+            return False
+        self._hash.update(part)
+        if self._file is None and self.size > INLINE_LIMIT:
+            descriptor, name = tempfile.mkstemp(dir=self._spool, prefix="result-")
+            self._path, self._file = Path(name), os.fdopen(descriptor, "wb")
+            self._file.write(self._small)
+        if self._file is None:
+            self._small += part
+        else:
+            self._file.write(part)
+        return True
+
+    def take(self) -> bytes | Path:
+        """The result; a file is the caller's from now on."""
+        if self._file is None or self._path is None:
+            return self._small
+        self._file.close()
+        path, self._path = self._path, None
+        return path

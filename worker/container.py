@@ -1,0 +1,300 @@
+"""A warm container: one job's, fed chunk after chunk through its runner."""
+
+import contextlib
+import hashlib
+import os
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+from dockercomp.machine.home import instance_label
+from dockercomp.protocol.messages import Failure, FailureReason
+from dockercomp.protocol.orders import JobOrder
+
+from . import invocation
+from .capture import OUTPUT_LIMIT, Log, Output, digest_of
+from .cgroup import CgroupFiles
+from .channel import Channel, ChannelError, End, Listener, decode_end
+from .engine import ContainerSpec, Engine, EngineError
+from .runner import build as runner
+from .tasks import Outcome, Reading, Size, Task
+
+State = Literal["starting", "idle", "running", "paused", "stopping", "dead"]
+
+_START_S = 30.0
+_GRACE_S = 15.0
+"""How long the runner may be late with its own time limit before the container is killed."""
+_TICK_S = 1.0
+_MOUNTED = "/dc"
+
+
+class WarmContainer:
+    """Made, started, fed by `run` from one thread, and stopped. Other methods may be called from other threads."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        order: JobOrder,
+        image_id: str,
+        program_dir: Path | None,
+        slot: int,
+        size: Size,
+        home: Path,
+    ) -> None:
+        self.id = ""
+        self.job = order.job
+        self.name = f"dc-{instance_label(home)}-{order.job}-{slot}"
+        self.state: State = "starting"
+        self.current_lease = ""
+        self._engine = engine
+        self._order = order
+        self._image = image_id
+        self._program = program_dir
+        self._slot = slot
+        self._size = size
+        self._home = home
+        self._input = home / "worker" / "slots" / str(slot) / "in"
+        self._listener: Listener | None = None
+        self._channel: Channel | None = None
+        self._cgroup: CgroupFiles | None = None
+        self._cancelled = False
+        self._paused_s = 0.0
+        self._paused_at: float | None = None
+        self._lock = threading.Lock()
+
+    # --- its life --------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Create and start it; returns once its runner has connected. Raises EngineError, leaving nothing behind."""
+        try:
+            self._make_folders()
+            self._listener = Listener(_socket_folder(self._home, self._slot))
+            self.id = self._engine.create(self._spec(self._listener.path.parent))
+            self._engine.start(self.id)
+            self._channel = self._wait_for_runner(self._listener)
+            self._cgroup = CgroupFiles(self._engine.pid(self.id))
+        except (ChannelError, OSError, runner.RunnerMissingError) as error:
+            self.stop()
+            raise EngineError(f"container {self.name} does not start: {error}") from error
+        except BaseException:
+            self.stop()
+            raise
+        self.state = "idle"
+
+    def stop(self) -> None:
+        """Remove it; harmless to repeat. Raises EngineError where the engine does not answer."""
+        if self.state != "dead":
+            self.state = "stopping"
+        for end in (self._channel, self._listener):
+            if end is not None:
+                end.close()
+        try:
+            if self.id:
+                self._engine.remove(self.id)
+        finally:
+            self.state = "dead"
+            shutil.rmtree(self._input, ignore_errors=True)
+
+    def resize(self, size: Size) -> None:
+        """Give it other CPUs and memory while it runs. Raises EngineError where the engine refuses."""
+        self._engine.update(self.id, cpus=size.cpus, memory_limit=size.memory + self._size.scratch)
+        self._size = Size(size.cpus, size.memory, self._size.scratch)
+
+    def pause(self) -> None:
+        """Freeze it; paused time does not count for time limits."""
+        self._engine.pause(self.id)
+        with self._lock:
+            self._paused_at = time.monotonic()
+        self.state = "paused"
+
+    def unpause(self) -> None:
+        self._engine.unpause(self.id)
+        with self._lock:
+            if self._paused_at is not None:
+                self._paused_s += time.monotonic() - self._paused_at
+                self._paused_at = None
+        self.state = "running" if self.current_lease else "idle"
+
+    def reading(self) -> Reading:
+        """Limits and use, read from its cgroup now."""
+        return self._cgroup.read() if self._cgroup is not None else Reading()
+
+    @property
+    def size(self) -> Size:
+        return self._size
+
+    # --- running chunks --------------------------------------------------------------------------------------------
+
+    def run(self, task: Task, on_log: Callable[[bytes], None] | None = None) -> Outcome:
+        """Run one chunk. Never raises for what the program or the container does: that is the Outcome."""
+        self.current_lease, self._cancelled = task.lease, False
+        self.state = "running"
+        try:
+            return self._run(task, on_log)
+        except ChannelError as error:
+            return self._died(str(error))
+        except OSError as error:
+            return Outcome(failure=Failure(reason="input", message=f"the chunk's input cannot be given: {error}"))
+        finally:
+            self.current_lease = ""
+            if self.state == "running":
+                self.state = "idle"
+            with contextlib.suppress(OSError):
+                invocation.clear(self._input)
+
+    def cancel(self) -> None:
+        """Abort what runs now; its Outcome is a failure with reason `refused`."""
+        self._cancelled = True
+        if self._channel is not None:
+            self._channel.kill()
+
+    def _run(self, task: Task, on_log: Callable[[bytes], None] | None) -> Outcome:
+        assert self._channel is not None
+        invocation.clear(self._input)
+        run = invocation.run_of(self._order, task, self._size.cpus, self._input, has_program=self._program is not None)
+        oom_before = self.reading().oom_kills or 0
+        log = Log(on_log)
+        with Output(self._home / "worker" / "spool") as output:
+            self._channel.run(run)
+            end = self._follow(self._channel, output, log)
+            failure = self._failure(end, log, output, oom_before)
+            if failure is not None:
+                return Outcome(failure=failure, cpu_s=end.cpu_s, wall_s=end.wall_s, memory_peak=end.memory_peak)
+            return Outcome(
+                digest=output.digest,
+                size=output.size,
+                payload=output.take(),
+                input_digest=digest_of(task.input),
+                cpu_s=end.cpu_s,
+                wall_s=end.wall_s,
+                memory_peak=end.memory_peak,
+            )
+
+    def _follow(self, channel: Channel, output: Output, log: Log) -> End:
+        begun, paused_before = time.monotonic(), self._paused()
+        limit = self._order.resources.time_limit + _GRACE_S
+        while True:
+            try:
+                kind, payload = channel.receive(_TICK_S)
+            except TimeoutError:
+                if time.monotonic() - begun - (self._paused() - paused_before) > limit:
+                    raise ChannelError("the runner did not keep its time limit") from None
+                if self.state != "paused" and not self._engine.running(self.id):
+                    raise ChannelError("the container has gone") from None
+                continue
+            if kind == b"X":
+                return decode_end(payload)
+            if kind == b"O":
+                if not output.add(payload):
+                    channel.kill()
+            elif kind == b"L":
+                log.add(payload)
+
+    def _paused(self) -> float:
+        with self._lock:
+            now = 0.0 if self._paused_at is None else time.monotonic() - self._paused_at
+            return self._paused_s + now
+
+    def _failure(self, end: End, log: Log, output: Output, oom_before: int) -> Failure | None:
+        """What went wrong, if anything did; the cgroup's counter tells out of memory from other kills."""
+        reason: FailureReason
+        killed_for_memory = (self.reading().oom_kills or 0) > oom_before
+        if output.overflow:
+            reason, message = "output", f"the result is larger than {OUTPUT_LIMIT >> 20} MiB"
+        elif self._cancelled:
+            reason, message = "refused", "cancelled"
+        elif end.timed_out:
+            reason, message = "time", f"ran longer than its time limit of {self._order.resources.time_limit:g} s"
+        elif killed_for_memory and (end.code != 0 or end.signal):
+            limit = self._size.memory_limit >> 20
+            reason, message = "memory", f"needed more than its {limit} MiB of memory (scratch included) and was killed"
+        elif end.signal:
+            reason, message = "signal", f"ended by signal {end.signal}"
+        elif end.code != 0:
+            reason, message = "exit", f"ended with exit code {end.code}"
+        else:
+            return None
+        code = end.code if end.code >= 0 else None
+        return Failure(reason=reason, message=message, exit_code=code, log_head=log.head, log_tail=log.tail)
+
+    def _died(self, why: str) -> Outcome:
+        """The container cannot go on: say whether memory took it."""
+        self.state = "dead"
+        with contextlib.suppress(EngineError):
+            self._engine.kill(self.id)
+        reason: FailureReason = "refused" if self._cancelled else "engine"
+        failure = Failure(reason=reason, message=f"the container ended in the middle of the chunk: {why}")
+        return Outcome(failure=failure, container_dead=True)
+
+    # --- making it -------------------------------------------------------------------------------------------------
+
+    def _make_folders(self) -> None:
+        shutil.rmtree(self._input, ignore_errors=True)
+        self._input.mkdir(parents=True)
+        self._input.chmod(0o755)
+        (self._home / "worker" / "spool").mkdir(parents=True, exist_ok=True)
+
+    def _spec(self, socket_folder: Path) -> ContainerSpec:
+        binds = {
+            str(socket_folder): f"{_MOUNTED}/socket",
+            str(self._input): invocation.INPUT_FOLDER,
+            **_programs_of_ours(self._home, self._order.image.platform),
+        }
+        if self._program is not None:
+            binds[str(self._program)] = invocation.JOB_FOLDER
+        return ContainerSpec(
+            name=self.name,
+            image=self._image,
+            command=(f"{_MOUNTED}/runner", f"{_MOUNTED}/socket/s"),
+            labels={"dockercomp.job": self.job, "dockercomp.slot": str(self._slot)},
+            environment={},
+            cpus=self._size.cpus,
+            memory_limit=self._size.memory_limit,
+            scratch=self._size.scratch,
+            binds=binds,
+        )
+
+    def _wait_for_runner(self, listener: Listener) -> Channel:
+        deadline = time.monotonic() + _START_S
+        while time.monotonic() < deadline:
+            channel = listener.accept(_TICK_S)
+            if channel is not None:
+                return channel
+            if not self._engine.running(self.id):
+                raise ChannelError("it ended at once: does its image run on this machine's platform?")
+        raise ChannelError(f"its runner did not connect within {_START_S:.0f} s")
+
+
+def _programs_of_ours(home: Path, platform: str) -> dict[str, str]:
+    """The runner and the function host, copied to where every container's user may read them."""
+    folder = home / "worker" / "runner"
+    folder.mkdir(parents=True, exist_ok=True)
+    sources = {
+        "runner": runner.find(platform.rsplit("/", maxsplit=1)[-1]),
+        "function_host.py": Path(runner.__file__).with_name("function_host.py"),
+    }
+    binds = {}
+    for name, source in sources.items():
+        data = source.read_bytes()
+        target = folder / f"{hashlib.sha256(data).hexdigest()[:12]}-{name}"
+        if not target.exists():
+            made = folder / f".{os.getpid()}-{threading.get_ident()}-{name}"
+            made.write_bytes(data)
+            made.chmod(0o755)
+            made.replace(target)
+        binds[str(target)] = f"{_MOUNTED}/{name}"
+    return binds
+
+
+def _socket_folder(home: Path, slot: int) -> Path:
+    """A short path: DC_HOME/run/sockets, or, where that is too long for a unix socket, a folder of this instance
+    beside other programs' sockets."""
+    folder = home / "run" / "sockets" / str(slot)
+    if len(str(folder)) < 90:
+        return folder
+    place = Path("/run") if os.access("/run", os.W_OK) else Path(tempfile.gettempdir())
+    return place / f"dockercomp-{instance_label(home)}" / str(slot)

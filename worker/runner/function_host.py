@@ -1,0 +1,97 @@
+"""The warm process that calls a job's Python functions, inside the container, with the image's own python3.
+
+Standard library only, and old enough for any python3 from 3.6 on. Reads calls from descriptor 3: a little-endian
+32-bit length and a call, which is a little-endian 32-bit length, that much JSON, and the rest raw input. Answers there
+with frames: O with bytes of the result, then X with b"0" or, where the function raised, b"1".
+"""
+
+import importlib
+import json
+import os
+import socket
+import struct
+import sys
+import traceback
+
+_BLOCK = 1 << 20
+
+
+def main():
+    sys.path.insert(0, os.getcwd())
+    channel = socket.socket(fileno=3)
+    os.set_inheritable(3, False)
+    functions = {}
+    while True:
+        head = _read(channel, 4)
+        if head is None:
+            return
+        call = _read(channel, struct.unpack("<I", head)[0])
+        code = b"0"
+        try:
+            _answer(channel, _call(functions, call))
+        except BaseException:  # the function's own SystemExit included: the host must live on
+            traceback.print_exc()
+            code = b"1"
+        sys.stdout.flush()
+        sys.stderr.flush()
+        _send(channel, b"X", code)
+
+
+def _call(functions, call):
+    size = struct.unpack_from("<I", call)[0]
+    asked = json.loads(call[4 : 4 + size].decode())
+    name = asked["function"]
+    if name not in functions:
+        module, _, attribute = name.partition(":")
+        functions[name] = getattr(importlib.import_module(module), attribute)
+    result = functions[name](_argument(asked, call[4 + size :]))
+    if isinstance(result, str):
+        result = result.encode()
+    if not isinstance(result, (bytes, bytearray, memoryview)):
+        raise TypeError("%s returned %s, not bytes or str" % (name, type(result).__name__))
+    return result
+
+
+def _argument(asked, data):
+    kind = asked["kind"]
+    if kind == "range":
+        return range(asked["start"], asked["stop"])
+    if kind == "paths":
+        return asked["paths"]
+    if kind == "pieces":
+        return _pieces(asked["path"], asked["sizes"])
+    if asked.get("path"):
+        with open(asked["path"], "rb") as file:
+            return file.read()
+    return bytes(data)
+
+
+def _pieces(path, sizes):
+    with open(path, "rb") as file:
+        for size in sizes:
+            yield file.read(size)
+
+
+def _answer(channel, result):
+    view = memoryview(result)
+    for start in range(0, len(view), _BLOCK):
+        _send(channel, b"O", view[start : start + _BLOCK])
+
+
+def _send(channel, kind, data):
+    channel.sendall(kind + struct.pack("<I", len(data)) + bytes(data))
+
+
+def _read(channel, size):
+    parts = []
+    while size:
+        part = channel.recv(min(size, _BLOCK))
+        if not part:
+            return None
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)
+
+
+if __name__ == "__main__":
+    main()
