@@ -135,7 +135,7 @@ plan() {
   say "- put the worker and its packages, checked by their hashes, into $DC_HOME/env"
   command -v dockerd >/dev/null 2>&1 || command -v docker >/dev/null 2>&1 || say "- install the Docker Engine (docker.io)"
   if [ -d /run/systemd/system ]; then say "- start the worker as a systemd service"; else say "- start the worker under a supervisor of ours"; fi
-  say "It lends at most: ${DC_CONTAINERS:-as many as fit} containers, ${DC_CPUS:-most} CPUs, ${DC_MEMORY:-half} memory; change it in $DC_HOME/configuration"
+  say "The most it will lend (DC_HOME/configuration): containers ${DC_CONTAINERS:-by its size}, CPUs ${DC_CPUS:-by its size}, memory ${DC_MEMORY:-by its size}"
   say "Take everything back with: installer.sh --uninstall --prefix $DC_HOME"
 }
 

@@ -23,6 +23,8 @@ KEPT = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "http_proxy", "htt
 """Variables of the installing shell that the worker needs as well, to get out of this network."""
 _NEEDS_A_PERSON = "76 77 78"
 _REGISTERED_S = 90.0
+_RESTARTS = 4
+"""A worker that ended so often while it was to register will not."""
 _POLL_S = 0.2
 
 
@@ -51,7 +53,7 @@ def wait(home: Path, timeout: float = _REGISTERED_S) -> None:
 
 def _registered(home: Path) -> bool:
     if not _kept_running(home):
-        raise ServiceError(f"the worker gave up: {_sentence(home)}")
+        raise ServiceError(f"the worker ended: {_sentence(home)}")
     told = _told(home)
     its_own = told.get("pid") == supervisor.holder(home, "worker")
     return bool(its_own and told.get("client") and told.get("last_sync") and told.get("state") != "offline")
@@ -67,7 +69,16 @@ def _told(home: Path) -> dict[str, Any]:
 
 
 def _sentence(home: Path) -> str:
-    return str(_told(home).get("sentence") or f"see {home / 'log' / 'worker.log'}")
+    if _told(home).get("sentence"):
+        return str(_told(home)["sentence"])
+    output = _output(home)
+    lines = output.read_text(encoding="utf-8", errors="replace").splitlines() if output.exists() else []
+    return lines[-1] if lines else f"see {home / 'log' / 'worker.log'}"
+
+
+def _output(home: Path) -> Path:
+    """What a supervised worker prints besides its own log."""
+    return home / "log" / "worker.out.log"
 
 
 def _kept_running(home: Path) -> bool:
@@ -75,7 +86,8 @@ def _kept_running(home: Path) -> bool:
     if unit is not None:
         return _systemctl(_scope(), "is-active", unit.name).stdout.strip() in ("active", "activating")
     found = supervisor.status(home, SUPERVISOR)
-    return found is not None and found.programs["worker"].state in ("running", "backoff")
+    program = found.programs["worker"] if found else None
+    return program is not None and program.state in ("running", "backoff") and program.restarts < _RESTARTS
 
 
 def _revision(home: Path) -> str:
@@ -92,7 +104,7 @@ def _start_supervised(home: Path, kept: Mapping[str, str]) -> None:
         name="worker",
         argv=(str(home / "env" / "bin" / "dockercomp-worker"), "run"),
         env={"DC_HOME": str(home), "DC_INSTALLED": _revision(home), **kept},
-        log=str(home / "log" / "worker.out.log"),
+        log=str(_output(home)),
         stop_timeout_s=60.0,
         restart="on failure",
     )

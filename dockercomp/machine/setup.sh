@@ -71,6 +71,7 @@ step() {
   _log=$DC_HOME/log/setup.log
   _begun=$(date +%s)
   printf '\n== %s\n' "$_what" >>"$_log"
+  _before=$(wc -l <"$_log")
   _ticker=
   if [ -t 1 ]; then
     (while kill -0 $$ 2>/dev/null; do printf '\r%s …  %s s ' "$_what" $(($(date +%s) - _begun)) && sleep 1; done) &
@@ -85,7 +86,7 @@ step() {
   fi
   printf '%s …  %s s \n' "$_what" $(($(date +%s) - _begun))
   [ "$_code" = 0 ] && return 0
-  tail -n 15 "$_log" >&2
+  tail -n "+$((_before + 1))" "$_log" | tail -n 15 >&2
   fail "$_what failed (exit code $_code); the whole output is in $_log"
 }
 
