@@ -3,9 +3,9 @@
 import time
 from typing import Any
 
-from dockercomp.machine.image_archive import archive_pin
 from flask import Response, request
 
+from dockercomp.machine.image_archive import ImageArchiveError, archive_pin
 from dockercomp.protocol.errors import BadRequest, Conflict, InvalidJob, NotFound
 from dockercomp.protocol.orders import ImagePin
 from dockercomp.protocol.views import (
@@ -80,7 +80,10 @@ def images(services: Services, caller: Caller, _: None) -> ImageList:
 def image_register(services: Services, caller: Caller, body: ImageRegistration) -> Response:
     if not services.store.blobs.has(body.archive):
         raise InvalidJob("the image's archive was not uploaded; upload it first")
-    config_digest, platform = archive_pin(services.settings.home / "blobs" / body.archive[:2] / body.archive)
+    try:
+        config_digest, platform = archive_pin(services.settings.home / "blobs" / body.archive[:2] / body.archive)
+    except ImageArchiveError as error:
+        raise InvalidJob(str(error)) from error
     name = body.name.removesuffix(":latest")
     document: Document = {
         "_id": f"{name} {platform}",

@@ -1,0 +1,356 @@
+"""The Docker Engine: the only importer of docker. Every error that leaves here is an EngineError.
+
+EngineError               the engine refused, or failed at, what was asked
+├── EngineUnavailable     no engine answers: not installed, not running, not permitted, lost on the way
+├── ImageMissing          the engine has no such image
+└── ImageRefused          (worker/images.py) an image that is not the one that was ordered
+"""
+
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import requests
+import urllib3
+from docker.api.client import APIClient
+from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+from docker.types import LogConfig, Mount, Ulimit
+
+from dockercomp.machine import docker_host
+from dockercomp.machine.docker_objects import LABEL
+from dockercomp.machine.home import default_home
+
+from .tasks import EngineFacts
+
+CPU_PERIOD = 100_000
+"""Microseconds; a quota on it can be changed while a container runs, which nano_cpus cannot."""
+SMALLEST_QUOTA = 1_000
+"""Microseconds; less is refused by the kernel, and 0 silently ignored by the engine."""
+SHARED_MEMORY = 16 * 2**20
+"""Bytes of /dev/shm; counts towards the container's memory."""
+_TIMEOUT = 120
+_LOAD_TIMEOUT = 3600
+"""Seconds without a byte from the engine."""
+_SCRATCH = "/tmp"  # noqa: S108  (inside the container)
+_LOST = (DockerException, requests.RequestException, urllib3.exceptions.HTTPError, OSError)
+
+
+class EngineError(RuntimeError):
+    """The engine refused, or failed at, what was asked; the message says what, and its reason."""
+
+
+class EngineUnavailable(EngineError):
+    """No engine answers; the message says why and what to do. Worth trying again later."""
+
+
+class ImageMissing(EngineError):
+    """The engine has no such image."""
+
+
+@dataclass(frozen=True)
+class ContainerSpec:
+    """A locked container. Sizes in bytes, CPUs in cores."""
+
+    name: str
+    image: str
+    """The engine's own id of it."""
+    command: tuple[str, ...]
+    """All that runs: the image's entrypoint and command are ignored."""
+    cpus: float
+    memory_limit: int
+    """Of the cgroup, scratch included; there is no swap beyond it."""
+    scratch: int
+    """Size of the tmpfs at /tmp, the only place that can be written to."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
+    binds: Mapping[Path, str] = field(default_factory=dict)
+    """Host's file or folder to its place in the container; all read-only."""
+    working_dir: str = "/"
+    pids: int = 256
+    user: str = "65534:65534"
+
+
+class Engine:
+    """One Docker Engine, connected to at the first call and again after it was lost. For any number of threads."""
+
+    def __init__(self, instance: str, docker_host: str | None = "") -> None:
+        """`instance` labels our containers; an empty `docker_host` is searched for as dockercomp.machine does."""
+        self.instance = instance
+        self._host = docker_host or ""
+        self._address = self._host
+        self._client: APIClient | None = None
+        self._lock = threading.Lock()
+
+    # --- the engine ---
+
+    def facts(self) -> EngineFacts:
+        """What the engine says of itself. Raises EngineError, as every method here."""
+        with self._speaking("ask the engine about itself") as client:
+            info, version = client.info(), client.version()
+        return EngineFacts(
+            version=str(version["Version"]),
+            platform=f"{version['Os']}/{version['Arch']}",
+            cgroup=f"v{info.get('CgroupVersion') or 1}",
+            rootless=any("name=rootless" in option for option in info.get("SecurityOptions") or ()),
+            cpus=int(info["NCPU"]),
+            memory=int(info["MemTotal"]),
+            storage=str(info.get("Driver") or ""),
+            warnings=tuple(info.get("Warnings") or ()),
+        )
+
+    def close(self) -> None:
+        """Drop the connection; the next call makes a new one."""
+        with self._lock:
+            client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+    # --- images ---
+
+    def image_id(self, reference: str) -> str | None:
+        """The engine's own id of the image with that id or tag; None where it has none."""
+        try:
+            with self._speaking(f"look for the image {reference}") as client:
+                return str(client.inspect_image(reference)["Id"])  # type: ignore[no-untyped-call]
+        except ImageMissing:
+            return None
+
+    def load_image(self, path: Path) -> None:
+        """Load a `docker save` archive. Tags in it are set, whomever they belonged to: see image_archive.retag."""
+        with self._speaking("load an image", _LOAD_TIMEOUT) as client, path.open("rb") as archive:
+            for line in client.load_image(archive, quiet=True):  # type: ignore[no-untyped-call]
+                if "error" in line:
+                    raise EngineError(f"could not load an image: {line['error']}")
+
+    def tag(self, reference: str, repository: str, tag: str = "latest") -> None:
+        """Give the image another name."""
+        with self._speaking(f"tag the image {reference}") as client:
+            client.tag(reference, repository, tag)
+
+    def remove_image(self, reference: str) -> None:
+        """Remove a tag, and the image with its last one; by id only where it has at most one tag. Missing is fine."""
+        try:
+            with self._speaking(f"remove the image {reference}") as client:
+                client.remove_image(reference)
+        except ImageMissing:
+            pass
+
+    # --- containers ---
+
+    def create(self, spec: ContainerSpec) -> str:
+        """Create a container, not started yet; its id. Raises ImageMissing."""
+        labels = {**spec.labels, LABEL: self.instance}
+        with self._speaking(f"create the container {spec.name}") as client:
+            image = client.inspect_image(spec.image)  # type: ignore[no-untyped-call]
+            volumes = (image["Config"] or {}).get("Volumes") or ()
+            created = client.create_container(
+                image=spec.image,
+                name=spec.name,
+                entrypoint=list(spec.command),
+                command=[],
+                hostname="dc",
+                user=spec.user,
+                environment=dict(spec.environment),
+                labels=labels,
+                working_dir=spec.working_dir,
+                stdin_open=False,
+                tty=False,
+                network_disabled=True,
+                healthcheck={"Test": ["NONE"]},
+                host_config=_host_config(client, spec, self._mounts(spec, volumes)),
+            )
+        return str(created["Id"])
+
+    def _mounts(self, spec: ContainerSpec, volumes: Iterable[str]) -> list[Mount]:
+        """Our binds; and the image's own volumes, which would else be writable places on the host's disk."""
+        mounts = [Mount(place, str(path), type="bind", read_only=True) for path, place in spec.binds.items()]
+        taken = {_SCRATCH, *spec.binds.values()}
+        label = {LABEL: self.instance}
+        mounts += [
+            Mount(place, None, type="volume", read_only=True, labels=label)
+            for place in volumes
+            if place.rstrip("/") not in taken
+        ]
+        return mounts
+
+    def start(self, container: str) -> None:
+        """Start a created container."""
+        with self._speaking("start a container") as client:
+            client.start(container)
+
+    def update(self, container: str, cpus: float, memory_limit: int) -> None:
+        """Set new limits while it runs. Lowering memory below what is in use may be refused, or kill."""
+        with self._speaking("change a container's limits") as client:
+            client.update_container(
+                container,
+                cpu_period=CPU_PERIOD,
+                cpu_quota=_quota(cpus),
+                mem_limit=memory_limit,
+                memswap_limit=memory_limit,
+            )
+
+    def pause(self, container: str) -> None:
+        """Freeze all of its processes."""
+        with self._speaking("pause a container") as client:
+            client.pause(container)
+
+    def unpause(self, container: str) -> None:
+        """Let a frozen container go on."""
+        with self._speaking("let a container go on") as client:
+            client.unpause(container)
+
+    def kill(self, container: str) -> None:
+        """End its processes at once, frozen or not. One that has ended, or is gone, is fine."""
+        with self._speaking("kill a container") as client, _tolerating(404, 409):
+            client.kill(container)
+
+    def remove(self, container: str) -> None:
+        """End and remove it with its volumes. One that is gone, or on its way, is fine."""
+        with self._speaking("remove a container") as client, _tolerating(404, 409):
+            client.remove_container(container, v=True, force=True)
+
+    def ours(self) -> list[str]:
+        """The ids of this instance's containers, running or not."""
+        with self._speaking("list containers") as client:
+            found = client.containers(all=True, filters={"label": f"{LABEL}={self.instance}"})
+        return [str(container["Id"]) for container in found]
+
+    def pid(self, container: str) -> int:
+        """The host's process id of its init. Raises EngineError where it does not run."""
+        state = self._state(container)
+        if not state.get("Running") or not state.get("Pid"):
+            reason = state.get("Error") or f"exit code {state.get('ExitCode')}"
+            raise EngineError(f"the container {container[:12]} does not run ({reason})")
+        return int(state["Pid"])
+
+    def running(self, container: str) -> bool:
+        """Whether its processes are there, frozen ones too; False where there is no such container."""
+        return bool(self._state(container).get("Running"))
+
+    def _state(self, container: str) -> dict[str, Any]:
+        with self._speaking("inspect a container") as client:
+            try:
+                state: dict[str, Any] = client.inspect_container(container)["State"]
+            except NotFound:
+                return {"Error": "there is no such container"}
+            return state
+
+    # --- the connection ---
+
+    @contextmanager
+    def _speaking(self, what: str, timeout: int = _TIMEOUT) -> Iterator[APIClient]:
+        """A client to do `what` with. Turns every error of docker-py, requests and urllib3 into an EngineError."""
+        try:
+            if timeout == _TIMEOUT:
+                yield self._connected()
+            else:
+                client = self._connect(timeout)
+                try:
+                    yield client
+                finally:
+                    client.close()
+        except EngineError:
+            raise
+        except ImageNotFound as error:
+            raise ImageMissing(f"could not {what}: {_explained(error)}") from error
+        except APIError as error:
+            missing = isinstance(error, NotFound) and "No such image" in _explained(error)
+            raise (ImageMissing if missing else EngineError)(f"could not {what}: {_explained(error)}") from error
+        except _LOST as error:
+            self.close()
+            raise EngineUnavailable(_unavailable(error, self._address)) from error
+
+    def _connected(self) -> APIClient:
+        with self._lock:
+            if self._client is None:
+                self._client = self._connect(_TIMEOUT)
+            return self._client
+
+    def _connect(self, timeout: int) -> APIClient:
+        self._address = self._host or _search()
+        return APIClient(base_url=self._address, version="auto", timeout=timeout)
+
+
+def _host_config(client: APIClient, spec: ContainerSpec, mounts: list[Mount]) -> Any:
+    """Locked: no network, no capabilities, nothing to write to but a bounded tmpfs, no swap, few processes."""
+    return client.create_host_config(
+        network_mode="none",
+        cap_drop=["ALL"],
+        security_opt=["no-new-privileges"],
+        read_only=True,
+        tmpfs={_SCRATCH: f"rw,exec,nosuid,nodev,size={spec.scratch},mode=1777"},
+        mounts=mounts,
+        init=True,
+        ipc_mode="private",
+        shm_size=SHARED_MEMORY,
+        log_config=LogConfig(type="none"),
+        restart_policy={"Name": "no"},
+        pids_limit=spec.pids,
+        ulimits=[Ulimit(name="core", soft=0, hard=0), Ulimit(name="nofile", soft=1024, hard=1024)],
+        cpu_period=CPU_PERIOD,
+        cpu_quota=_quota(spec.cpus),
+        mem_limit=spec.memory_limit,
+        memswap_limit=spec.memory_limit,
+    )
+
+
+def _quota(cpus: float) -> int:
+    return max(SMALLEST_QUOTA, round(cpus * CPU_PERIOD))
+
+
+def _search() -> str:
+    """The engine that answers; where none does, the first of which there is a socket, so that the error is its own."""
+    addresses = docker_host.candidates(default_home())
+    try:
+        return docker_host.find(default_home())
+    except docker_host.NoEngineError:
+        there = [address for address in addresses if Path(address.removeprefix("unix://")).exists()]
+        return (there or addresses)[0]
+
+
+@contextmanager
+def _tolerating(*statuses: int) -> Iterator[None]:
+    try:
+        yield
+    except APIError as error:
+        if error.status_code not in statuses:
+            raise
+
+
+def _explained(error: APIError) -> str:
+    return str(error.explanation or error)
+
+
+def _unavailable(error: BaseException, address: str) -> str:
+    """Why no engine answers there and what to do about it."""
+    causes = list(_causes(error))
+    where = address.removeprefix("unix://") or "Docker's socket"
+    if any(isinstance(cause, FileNotFoundError) for cause in causes):
+        return (
+            f"Docker is not installed, or was never started: there is no {where}. Install Docker Engine (installer.sh"
+            " does), or set DC_DOCKER_HOST to where its socket is."
+        )
+    if any(isinstance(cause, PermissionError) for cause in causes):
+        return (
+            f"no permission for Docker's socket {where}: add this user to the group docker (sudo usermod -aG docker"
+            " $USER, then log in again), or set DC_DOCKER_HOST to an engine of your own."
+        )
+    if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
+        return f"Docker is not running: nothing listens at {where}. Start it: sudo systemctl start docker."
+    return f"the Docker Engine at {where} does not answer: {causes[-1]}"
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The error and what it came of, also where it is only among the arguments, as in requests and urllib3."""
+    waiting, seen = [error], set[int]()
+    while waiting:
+        found = waiting.pop(0)
+        if id(found) in seen:
+            continue
+        seen.add(id(found))
+        yield found
+        inner = (found.__cause__, found.__context__, *found.args)
+        waiting += [cause for cause in inner if isinstance(cause, BaseException)]
