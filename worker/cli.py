@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -152,10 +151,10 @@ def doctor(as_json: bool) -> None:
     sys.exit(1 if any(check.result == "FAIL" for check in results) else 0)
 
 
-@main.command()
+@main.command(context_settings={"ignore_unknown_options": True})
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def uninstall(arguments: tuple[str, ...]) -> None:
-    """Take everything of dockerComp back from this machine."""
+    """Take everything of dockerComp back from this machine (--yes, --dry-run, --packages)."""
     home = _settings().home
     program = home / "uninstall"
     if not program.exists():
@@ -164,7 +163,7 @@ def uninstall(arguments: tuple[str, ...]) -> None:
             err=True,
         )
         sys.exit(1)
-    sys.exit(subprocess.run([str(program), *arguments], check=False).returncode)
+    os.execv(program, [str(program), *arguments])  # noqa: S606  (this very Python is about to be removed)
 
 
 def running_pid(home: Path) -> int | None:
@@ -191,3 +190,7 @@ def parse_duration(text: str) -> float:
     if seconds <= 0:
         raise click.BadParameter(f"{text!r} is not a duration; write such as 30m, 2h or 1d", param_hint="DURATION")
     return seconds
+
+
+if __name__ == "__main__":
+    main()

@@ -12,7 +12,10 @@ from functools import partial
 from pathlib import Path
 
 import dockercomp
+from dockercomp.machine import docker_host
+from dockercomp.machine.docker_host import NoEngineError
 from dockercomp.machine.home import HomeInUseError, instance_label, lock
+from dockercomp.machine.removal import MARKER
 from dockercomp.protocol.errors import DockercompError, Forbidden, Unauthorized
 from dockercomp.protocol.messages import Ceiling, Machine
 
@@ -66,7 +69,7 @@ MakeContainer = Callable[[Job, int, Size], Container]
 
 def run(settings: Settings, grace: float = GRACE) -> int:
     """Run until told to stop; the exit code. Holds DC_HOME's lock meanwhile."""
-    stop = Stop()
+    stop, fresh = Stop(), not settings.home.exists()
     try:
         held = lock(settings.home, "worker")
     except HomeInUseError as error:
@@ -75,6 +78,8 @@ def run(settings: Settings, grace: float = GRACE) -> int:
         return EXIT_ERROR
     with held:
         logs.start(settings.home)
+        if fresh:
+            (settings.home / MARKER).write_text("Everything of one dockerComp instance. Remove it with: cleanup\n")
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, stop.on_signal)
         try:
@@ -91,8 +96,7 @@ class Daemon:
     def __init__(self, settings: Settings, stop: Stop, grace: float) -> None:
         self._settings, self._stop, self._grace = settings, stop, grace
         self._home = settings.home
-        self._instance = instance_label(self._home)
-        self._engine = Engine(self._instance, settings.docker_host or None)
+        self._engine: Engine
         self._loop: SyncLoop
         self._keeper: Keeper
         self._parts: Parts
@@ -100,8 +104,7 @@ class Daemon:
     def run(self) -> int:
         (self._home / "worker").mkdir(mode=0o700, parents=True, exist_ok=True)
         log.info("worker %s starts, process %d, DC_HOME %s", dockercomp.__version__, os.getpid(), self._home)
-        facts = patiently(self._engine.facts, (EngineError,), partial(self._wait, "Docker"))
-        patiently(self._clear, (EngineError,), partial(self._wait, "Docker"))
+        facts = patiently(self._meet, (EngineError, NoEngineError), partial(self._wait, "Docker"))
         ceiling = limits.ceiling(self._settings.wishes, facts.cpus, facts.memory)
         who, master = self._enrol(facts, ceiling)
         log.info("client %s of %s, owner %s", who.client, master.url, who.owner)
@@ -131,6 +134,14 @@ class Daemon:
         return WarmContainer(self._engine, job.order, job.image_id, job.program, slot, size, self._home)
 
     # --- the start ---
+
+    def _meet(self) -> EngineFacts:
+        """Find the engine and clear what is left of us there. Raises EngineError, NoEngineError."""
+        environ = {**os.environ, "DC_DOCKER_HOST": self._settings.docker_host}
+        self._engine = Engine(instance_label(self._home), docker_host.find(self._home, environ))
+        facts = self._engine.facts()
+        self._clear()
+        return facts
 
     def _clear(self) -> None:
         """Remove what an earlier daemon of this instance left behind."""

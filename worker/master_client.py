@@ -53,8 +53,8 @@ class MasterClient:
         return time.time() - theirs
 
     def check_credentials(self) -> None:
-        """Raises Unauthorized where the credentials are not accepted (any more)."""
-        self._once().call("blob_status", messages.Message, digest="0" * 64, params={"size": 0})
+        """Raises Unauthorized where the credentials are not accepted (any more), NotFound where all is well."""
+        self._once().request("lease_pieces", lease="none")
 
     def _once(self) -> Connection:
         if not hasattr(self._own, "once"):
