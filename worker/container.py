@@ -17,7 +17,7 @@ from dockercomp.protocol.orders import JobOrder
 
 from . import invocation
 from .capture import OUTPUT_LIMIT, Log, Output, digest_of
-from .cgroup import CgroupFiles
+from .cgroup import CgroupFiles, cgroup_paths
 from .channel import Channel, ChannelError, End, Listener, decode_end
 from .engine import ContainerSpec, Engine, EngineError
 from .runner import build as runner
@@ -76,7 +76,7 @@ class WarmContainer:
             self.id = self._engine.create(self._spec(self._listener.path.parent))
             self._engine.start(self.id)
             self._channel = self._wait_for_runner(self._listener)
-            self._cgroup = CgroupFiles(self._engine.pid(self.id))
+            self._cgroup = cgroup_paths(self._engine.pid(self.id))
         except (ChannelError, OSError, runner.RunnerMissingError) as error:
             self.stop()
             raise EngineError(f"container {self.name} does not start: {error}") from error

@@ -1,0 +1,57 @@
+"""From a task to what the runner is told."""
+
+from pathlib import Path
+
+import pytest
+
+from dockercomp.protocol.orders import ImagePin, JobOrder, ProgramSpec, ResourcesSpec
+from worker.channel import ChannelError, Run, decode_end
+from worker.invocation import OUTPUT_FILE, run_of
+from worker.tasks import Task
+
+PIN = ImagePin(name="i", config_digest="sha256:" + "0" * 64, platform="linux/amd64")
+
+
+def order(command: list[str], **environment: str) -> JobOrder:
+    return JobOrder(
+        version=1,
+        job="j1",
+        name="x",
+        image=PIN,
+        program="",
+        split="lines",
+        stages=[ProgramSpec(command=command)],
+        resources=ResourcesSpec(time_limit=2.5),
+        environment=environment,
+    )
+
+
+def run(command: list[str], folder: Path, data: bytes = b"in", cpus: float = 1.0, **environment: str) -> Run:
+    asked = Task(lease="l", stage=0, index=5, input=data)
+    return run_of(order(command, **environment), asked, cpus, folder, has_program=True)
+
+
+def test_small_input_goes_along_and_large_input_by_file(tmp_path: Path) -> None:
+    assert run(["cat"], tmp_path).stdin == b"in"
+    assert run(["cat"], tmp_path, b"x" * 70_000).stdin == "/dc/in/chunk"
+    assert (tmp_path / "chunk").stat().st_size == 70_000
+
+
+def test_only_the_exact_words_are_replaced(tmp_path: Path) -> None:
+    found = run(["awk", "{print $1}", "{index}", "--in={input}", "{start}", "{unknown}"], tmp_path)
+    assert found.argv == ("awk", "{print $1}", "5", "--in=/dc/in/chunk", "{start}", "{unknown}")
+    assert found.stdin is None and found.output == ""
+    assert run(["x", "--to={output}"], tmp_path).output == OUTPUT_FILE
+
+
+def test_the_width_follows_the_cpus_and_the_jobs_own_variables_win(tmp_path: Path) -> None:
+    env = dict(word.split("=", 1) for word in run(["x"], tmp_path, cpus=3.6, HOME="/dc/job").env)
+    assert env["OMP_NUM_THREADS"] == "4" and env["HOME"] == "/dc/job" and env["PYTHONHASHSEED"] == "0"
+    assert run(["x"], tmp_path, cpus=0.1).limit_ms == 2500
+
+
+def test_an_end_that_cannot_be_read_is_an_error() -> None:
+    assert decode_end(b"-1 9 1 0 2000000 3000000 10").memory_peak == 10240
+    for nonsense in (b"", b"1 2", b"a b c d e f g"):
+        with pytest.raises(ChannelError):
+            decode_end(nonsense)
