@@ -2,6 +2,7 @@
 
 import threading
 from datetime import timedelta
+from typing import Any
 
 from flask import Flask
 from flask_limiter import Limiter
@@ -59,7 +60,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     )
     csrf.exempt(app.blueprints["api"])  # the API takes no changes on the strength of a cookie
     for name in ("enrol", "submit"):
-        limiter.limit("240/minute")(app.view_functions[f"api.{name}"])
+        limited: Any = limiter.limit("240/minute")(app.view_functions[f"api.{name}"])
+        app.view_functions[f"api.{name}"] = limited
     dashboard.register(app, services, people, limiter, login)
     return app
 

@@ -50,6 +50,11 @@ class People:
         secret = self._store.credentials.make("login", datetime.now(timezone.utc), LOGIN_LINK_VALID, user=name)
         return f"{url}/login/{secret}"
 
+    def of_login_link(self, secret: str) -> str | None:
+        """Whom a one-time link would log in; looking does not use it up."""
+        found = self._store.credentials.find("login", secret, datetime.now(timezone.utc))
+        return str(found["user"]) if found else None
+
     def log_in_by_link(self, secret: str) -> Person | None:
         """The user a one-time link was made for; the link is used up."""
         found = self._store.credentials.use_once("login", secret, datetime.now(timezone.utc))

@@ -60,6 +60,7 @@ def _view(route: Route, handler: Handler, services: Services) -> Callable[..., R
         result = handler(services, caller, body, **parts)
         return result if isinstance(result, Response) else answer(result)
 
+    view.__qualname__ = f"view.{route.name}"  # what rate limits are kept by
     return view
 
 

@@ -40,10 +40,14 @@ def client_allocate(services: Services, caller: Caller, body: AllocationChange, 
 
 
 def enrolment_token(services: Services, caller: Caller, body: TokenRequest) -> Response:
+    return message(invitation(services, body), 201)
+
+
+def invitation(services: Services, body: TokenRequest) -> TokenAnswer:
+    """A new enrolment token, its link and the command for volunteers. Raises BadRequest as make_enrolment_token."""
     token = make_enrolment_token(services, body)
     link = f"{services.settings.url}/installer.sh?token={token}"
-    command = f"curl -fsSL '{link}' | sh"
-    return message(TokenAnswer(token=token, link=link, command=command), 201)
+    return TokenAnswer(token=token, link=link, command=f"curl -fsSL '{link}' | sh")
 
 
 def make_enrolment_token(services: Services, body: TokenRequest) -> str:

@@ -1,0 +1,57 @@
+"""Live parts of a page: rendered with the page, then fetched again by htmx from the same address with ?part=NAME.
+
+A part is named by the digest of what it shows. The browser sends the digest it has, and an unchanged part is answered
+with 204 and no body: what did not change is not touched, so focus, selection and scroll positions stay.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Response, render_template, request, url_for
+from markupsafe import Markup
+
+from dockercomp.protocol.errors import NotFound
+
+_CURSORS = ("after", "before")
+"""The parameters of a page's address that belong to its parts too."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """`context` is asked only when the part is rendered. `every_s` seconds between looks; 0 where it is final.
+
+    What `context` gives as `carry` comes back in the next look's ?carry=.
+    """
+
+    template: str
+    context: Callable[[], Mapping[str, Any]]
+    every_s: int = 2
+
+
+def show(template: str, parts: Mapping[str, Part], **context: Any) -> str | Response:
+    """The whole page, or with ?part= that one of its parts alone. Raises NotFound for an unknown one."""
+    name = request.args.get("part")
+    if name is None:
+        return page(template, parts, **context)
+    if name not in parts:
+        raise NotFound("this page has no such part")
+    html, digest = _render(name, parts[name])
+    return Response(status=204) if digest == request.args.get("have") else Response(html)
+
+
+def page(template: str, parts: Mapping[str, Part], **context: Any) -> str:
+    """The whole page, with its rendered parts in `parts`."""
+    return render_template(template, parts={name: _render(name, part)[0] for name, part in parts.items()}, **context)
+
+
+def _render(name: str, part: Part) -> tuple[Markup, str]:
+    context = dict(part.context())
+    carry = context.pop("carry", None)
+    body = render_template(part.template, **context)
+    digest = hashlib.sha256(f"{part.every_s}{body}".encode()).hexdigest()[:16]
+    kept: dict[str, Any] = {key: request.args[key] for key in _CURSORS if key in request.args}
+    url = url_for(request.endpoint or "", **(request.view_args or {}), **kept, part=name, have=digest, carry=carry)
+    whole = render_template("dashboard/live.html", name=name, url=url, every_s=part.every_s, body=Markup(body))  # noqa: S704  (rendered here, escaped)
+    return Markup(whole), digest  # noqa: S704

@@ -1,0 +1,57 @@
+"""The overview: how much runs, what needs a look, and how to add a volunteer."""
+
+from typing import Any
+
+from flask import Blueprint, Response, request
+
+from server import describing
+from server.api.services import Services
+from server.dashboard.live import Part, show
+from server.dashboard.rate import measure
+from server.dashboard.volunteers import VolunteerForm
+from server.store.connection import Document
+
+_JOBS_SHOWN = 8
+_CLIENTS_SHOWN = 8
+
+
+def make(services: Services) -> Blueprint:
+    pages = Blueprint("overview", __name__)
+    store, silent_after_s = services.store, services.settings.silent_after_s
+
+    @pages.get("/")
+    def overview() -> str | Response:
+        parts = {
+            "numbers": Part("dashboard/overview/numbers.html", numbers),
+            "running": Part("dashboard/overview/running.html", running),
+            "attention": Part("dashboard/overview/attention.html", attention, every_s=5),
+        }
+        return show("dashboard/overview/page.html", parts, form=VolunteerForm())
+
+    def numbers() -> dict[str, Any]:
+        now = store.duties.read_now()
+        jobs = {job["_id"]: job for job in (*store.jobs.running(), *store.jobs.page(None, 20))}
+        rate, carry = measure(request.args.get("carry", ""), now, sum(map(_accepted, jobs.values())))
+        totals = store.clients.totals(now - silent_after_s)
+        return {"clients": totals, "jobs": store.jobs.count_running(), "rate": rate, "carry": carry}
+
+    def running() -> dict[str, Any]:
+        pool = store.clients.alive_since(store.duties.read_now() - silent_after_s)
+        return {"jobs": [describing.job(job, pool) for job in store.jobs.running(_JOBS_SHOWN)]}
+
+    def attention() -> dict[str, Any]:
+        now = store.duties.read_now()
+        found = store.clients.needing_attention(now - silent_after_s, _CLIENTS_SHOWN)
+        return {"clients": [(describing.client(each, now, silent_after_s), _refused(each)) for each in found]}
+
+    return pages
+
+
+def _accepted(job: Document) -> int:
+    counters = job.get("counters", {})
+    return int(counters.get("accepted_0", 0) + counters.get("accepted_1", 0))
+
+
+def _refused(client: Document) -> str:
+    """Why a client refuses a job; empty where it refuses none."""
+    return next((f"refuses job {each['job']}: {each['reason']}" for each in client.get("refused_jobs") or []), "")

@@ -1,0 +1,61 @@
+"""Numbers and times as people read them. Pure."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from dockercomp.protocol.views import StageView
+
+MIB = 2**20
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+
+
+def size(count: float | None) -> str:
+    """Bytes: `512 MiB`, `1.5 GiB`; a dash where unknown."""
+    if count is None:
+        return "—"
+    unit = 0
+    while abs(count) >= 1024 and unit < len(_UNITS) - 1:
+        count, unit = count / 1024, unit + 1
+    return f"{count:.3g} {_UNITS[unit]}" if count < 1000 else f"{count:.0f} {_UNITS[unit]}"
+
+
+def cpus(count: float | None) -> str:
+    """Cores with at most two decimals; a dash where unknown."""
+    return "—" if count is None else f"{count:.2f}".rstrip("0").rstrip(".")
+
+
+def number(count: float) -> str:
+    """With thousands set apart: `336,776`."""
+    return f"{count:,.0f}" if count == int(count) or count >= 100 else f"{count:,.1f}"
+
+
+def ago(seconds: float) -> str:
+    """How long ago; all that is recent reads the same, so that a page that shows it need not change each second."""
+    if seconds < 10:
+        return "just now"
+    for limit, unit in ((60, "s"), (3600, "min"), (86400, "h")):
+        if seconds < limit:
+            step = 5 if unit == "s" else 1
+            return f"{int(seconds / {'s': 1, 'min': 60, 'h': 3600}[unit] // step * step)} {unit} ago"
+    return f"{int(seconds // 86400)} d ago"
+
+
+def when(moment: str) -> str:
+    """An RFC 3339 time as `2026-11-21 07:43 UTC`."""
+    return datetime.fromisoformat(moment.replace("Z", "+00:00")).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def percent(stage: StageView) -> str:
+    """Accepted chunks of a stage; never 100 % before it is complete."""
+    return f"{int(100 * stage.accepted / max(1, stage.chunks))} %"
+
+
+FILTERS: dict[str, Callable[..., Any]] = {
+    "size": size,
+    "cpus": cpus,
+    "number": number,
+    "ago": ago,
+    "when": when,
+    "percent": percent,
+}
