@@ -240,12 +240,12 @@ class WarmContainer:
 
     def _spec(self, socket_folder: Path) -> ContainerSpec:
         binds = {
-            str(socket_folder): f"{_MOUNTED}/socket",
-            str(self._input): invocation.INPUT_FOLDER,
+            socket_folder: f"{_MOUNTED}/socket",
+            self._input: invocation.INPUT_FOLDER,
             **_programs_of_ours(self._home, self._order.image.platform),
         }
         if self._program is not None:
-            binds[str(self._program)] = invocation.JOB_FOLDER
+            binds[self._program] = invocation.JOB_FOLDER
         return ContainerSpec(
             name=self.name,
             image=self._image,
@@ -269,7 +269,7 @@ class WarmContainer:
         raise ChannelError(f"its runner did not connect within {_START_S:.0f} s")
 
 
-def _programs_of_ours(home: Path, platform: str) -> dict[str, str]:
+def _programs_of_ours(home: Path, platform: str) -> dict[Path, str]:
     """The runner and the function host, copied to where every container's user may read them."""
     folder = home / "worker" / "runner"
     folder.mkdir(parents=True, exist_ok=True)
@@ -277,7 +277,7 @@ def _programs_of_ours(home: Path, platform: str) -> dict[str, str]:
         "runner": runner.find(platform.rsplit("/", maxsplit=1)[-1]),
         "function_host.py": Path(runner.__file__).with_name("function_host.py"),
     }
-    binds = {}
+    binds: dict[Path, str] = {}
     for name, source in sources.items():
         data = source.read_bytes()
         target = folder / f"{hashlib.sha256(data).hexdigest()[:12]}-{name}"
@@ -286,7 +286,7 @@ def _programs_of_ours(home: Path, platform: str) -> dict[str, str]:
             made.write_bytes(data)
             made.chmod(0o755)
             made.replace(target)
-        binds[str(target)] = f"{_MOUNTED}/{name}"
+        binds[target] = f"{_MOUNTED}/{name}"
     return binds
 
 

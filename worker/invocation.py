@@ -32,9 +32,8 @@ def run_of(order: JobOrder, task: Task, cpus: float, folder: Path, *, has_progra
     environment = _environment(order, task, cpus)
     limit_ms = max(1, int(order.resources.time_limit * 1000))
     if program.function is not None:
-        argv = ("python3", FUNCTION_HOST)
         call = _call(order, task, program.function, folder)
-        return Run("function", limit_ms, cwd, call, "", argv, environment)
+        return Run("function", limit_ms, cwd, call, "", ("python3", FUNCTION_HOST), environment)
     command = program.command or ()
     words = " ".join(command)
     argv = _arguments(command, task, _paths(task, folder) if "{input}" in words or "{inputs}" in words else [])
