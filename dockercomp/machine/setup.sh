@@ -25,7 +25,10 @@ machine() {
 
 # prepare_home: DC_HOME with the file that marks it as ours, without which nothing is ever removed.
 prepare_home() {
-  [ -e "$DC_HOME/.dockercomp" ] && return 0
+  if [ -e "$DC_HOME/.dockercomp" ]; then
+    mkdir -p "$DC_HOME/log" "$DC_HOME/run" "$DC_HOME/cache"
+    return 0
+  fi
   if [ -d "$DC_HOME" ] && [ -n "$(ls -A "$DC_HOME")" ]; then
     fail "DC_HOME=$DC_HOME is not empty and not ours; name another folder, or empty this one."
   fi
