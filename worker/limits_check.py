@@ -49,7 +49,8 @@ def judge(first: Reading, second: Reading) -> Check:
     return Check(
         name="limits",
         result="FAIL",
-        finding=f"set {_said(*wanted[1])} after {_said(*wanted[0])}, read back {_said(*read[1])} after {_said(*read[0])}",
+        finding=f"set {_said(*wanted[0])}, then {_said(*wanted[1])};"
+        f" read back {_said(*read[0])}, then {_said(*read[1])}",
         todo="this engine does not enforce limits (rootless Docker needs cgroup v2 with delegation)",
     )
 

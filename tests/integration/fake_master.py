@@ -96,7 +96,8 @@ class FakeMaster:
 
     @property
     def last(self) -> m.SyncRequest:
-        return self.syncs[-1]
+        """The last sync; an empty one before the first."""
+        return self.syncs[-1] if self.syncs else m.SyncRequest(protocol=0, session="", seq=0)
 
     # --- what it answers ---
 
