@@ -132,7 +132,8 @@ class CgroupFiles:
 def cgroup_paths(pid: int, root: Path = Path("/")) -> CgroupFiles:
     """The control group of the host's process `pid`, as this process sees the hierarchies under `root`.
 
-    Where a controller is in a v1 hierarchy that one counts, else v2. Nothing raised: what cannot be seen is None.
+    Where CPU or memory is in a v1 hierarchy that version counts, else v2. What cannot be seen is None, also where the
+    process is gone.
     """
     mounts = parse_mounts(_text(root / "proc" / "self", "mountinfo") or "")
     membership = parse_membership(_text(root / "proc" / str(pid), "cgroup") or "")
@@ -141,9 +142,8 @@ def cgroup_paths(pid: int, root: Path = Path("/")) -> CgroupFiles:
         found = folder(mounts, membership, controller)
         return None if found is None else root / found.relative_to("/")
 
-    cpu, cpuacct, memory = place("cpu"), place("cpuacct"), place("memory")
-    if cpu or cpuacct or memory:
-        return CgroupFiles(1, cpu, cpuacct, memory)
+    if membership.keys() & {"cpu", "memory"}:
+        return CgroupFiles(1, place("cpu"), place("cpuacct"), place("memory"))
     unified = place("")
     return CgroupFiles(2, unified, unified, unified)
 

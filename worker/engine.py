@@ -120,7 +120,7 @@ class Engine:
 
     def load_image(self, path: Path) -> None:
         """Load a `docker save` archive. Tags in it are set, whomever they belonged to: see image_archive.retag."""
-        with self._speaking("load an image", _LOAD_TIMEOUT) as client, path.open("rb") as archive:
+        with path.open("rb") as archive, self._speaking("load an image", _LOAD_TIMEOUT) as client:
             for line in client.load_image(archive, quiet=True):  # type: ignore[no-untyped-call]
                 if "error" in line:
                     raise EngineError(f"could not load an image: {line['error']}")
