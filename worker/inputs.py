@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from dockercomp.protocol.errors import Busy, DockercompError, NotFound, Unavailable
+from dockercomp.protocol.errors import Busy, DockercompError, Forbidden, NotFound, Unauthorized, Unavailable
 from dockercomp.protocol.messages import INLINE_LIMIT, Failure, FailureReason, Lease, Piece
 from dockercomp.protocol.orders import ImagePin, JobOrder
 
@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 FETCHERS = 2
+_TRY_AGAIN_S = 600.0
+"""Seconds for which a job is refused whose image or program could not be had."""
 
 
 class Images(Protocol):
@@ -87,7 +89,7 @@ class Inputs:
         place = self._spool / f"{hashlib.sha256(lease.id.encode()).hexdigest()[:32]}.in"
         try:
             task = self._patiently(lambda: self._download(lease, place), lambda: self._leases.holds(lease.id))
-        except NotFound:
+        except (NotFound, Unauthorized, Forbidden):
             self._leases.returned(lease.id)
         except (DockercompError, OSError) as error:
             log.warning("lease %s: its input cannot be had: %s", lease.id, error)
@@ -141,7 +143,7 @@ class Inputs:
     def _give_up(self, job: str, failure: Failure) -> None:
         """One chunk tells why, the others go to workers that fare better."""
         log.error("job %s: %s", job, failure.message)
-        self._jobs.refuse(job, failure.message)
+        self._jobs.refuse(job, failure.message, _TRY_AGAIN_S)
         for lease in self._leases.waiting([job])[:1]:
             self._leases.failed(lease, failure)
         self._leases.return_waiting([job])

@@ -1,6 +1,8 @@
 """The jobs this worker knows: their orders, whether their image and program are here, and which it refuses."""
 
+import math
 import threading
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +33,7 @@ class Jobs:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._jobs: dict[str, Job] = {}
-        self._refused: dict[str, str] = {}
+        self._refused: dict[str, tuple[str, float]] = {}
 
     def add(self, order: JobOrder) -> None:
         with self._lock:
@@ -42,10 +44,11 @@ class Jobs:
             if job in self._jobs:
                 self._jobs[job].program, self._jobs[job].image_id = program, image_id
 
-    def refuse(self, job: str, reason: str) -> None:
+    def refuse(self, job: str, reason: str, for_s: float = math.inf) -> None:
+        """Run nothing of the job for so many seconds."""
         with self._lock:
             self._jobs.pop(job, None)
-            self._refused[job] = reason
+            self._refused[job] = (reason, time.monotonic() + for_s)
             while len(self._refused) > MOST_REFUSED:
                 del self._refused[next(iter(self._refused))]
 
@@ -75,9 +78,11 @@ class Jobs:
 
     def refused(self) -> list[RefusedJob]:
         with self._lock:
-            return [RefusedJob(job=job, reason=reason) for job, reason in self._refused.items()]
+            now = time.monotonic()
+            self._refused = {job: (why, until) for job, (why, until) in self._refused.items() if now < until}
+            return [RefusedJob(job=job, reason=why) for job, (why, _) in self._refused.items()]
 
     def why_refused(self, job: str) -> str:
         """Empty where the job is not refused."""
         with self._lock:
-            return self._refused.get(job, "")
+            return self._refused.get(job, ("", 0.0))[0]

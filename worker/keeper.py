@@ -41,7 +41,7 @@ class Picture:
         """Whether the master should hear of it at once: not of the use of CPU and memory, nor of every chunk."""
 
         def plain(picture: "Picture") -> object:
-            ids = [(report.id, report.state == "paused") for report in picture.containers]
+            ids = [(report.id, report.state in ("paused", "dead")) for report in picture.containers]
             return ids, picture.applied, picture.ceiling, picture.paused, picture.able, picture.trouble
 
         return plain(self) != plain(other)
@@ -185,6 +185,7 @@ class Keeper:
     def _look(self, view: View, note: str) -> Picture:
         slots = [slot for slot in self._slots if not slot.ended]
         reports = tuple(report for slot in slots if (report := self._read_back.report(slot, self._floor.jobs)))
+        self._notice_dead(slots, reports)
         trouble = [view.problem, self._refusal, *(slot.trouble for slot in slots)]
         paused = "the volunteer" if view.paused else "an admin" if self._floor.paused else ""
         return Picture(
@@ -195,6 +196,14 @@ class Keeper:
             paused=paused,
             trouble=" ".join(sentence for sentence in trouble if sentence),
         )
+
+    def _notice_dead(self, slots: list[Slot], reports: tuple[ContainerReport, ...]) -> None:
+        """A container that was killed while idle is removed before the next chunk, not by it."""
+        dead = {report.id for report in reports if report.state == "dead"}
+        for slot in slots:
+            if slot.live and slot.container and slot.container.id in dead and not slot.held:
+                slot.gone = True
+                self._floor.leases.wake()
 
     def _applied(self, slots: list[Slot], reports: tuple[ContainerReport, ...], note: str) -> AppliedAllocation | None:
         allowed = self._floor.allowed

@@ -35,7 +35,7 @@ class ReadBack:
             name=container.name,
             id=container.id,
             job=container.job,
-            state=_state(container, slot),
+            state="dead" if _vanished(reading) and slot.live else _state(container, slot),
             image=job.order.image.name if job else "",
             chunk=f"{('map', 'reduce')[held.lease.stage]} {held.lease.index}" if held else "",
             cpus_planned=planned.cpus if planned else 0.0,
@@ -59,6 +59,11 @@ class ReadBack:
         self._cpu = {k: v for k, v in self._cpu.items() if not k.startswith(f"{slot} ")}
         self._cpu[key] = (now, seconds, rate)
         return rate
+
+
+def _vanished(reading: Reading) -> bool:
+    """There was a cgroup to read, and it is there no more: all of the container's processes have ended."""
+    return bool(reading.source) and reading.cpus_limit is None and reading.memory_limit is None
 
 
 def _state(container: Container, slot: Slot) -> State:

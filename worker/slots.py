@@ -83,6 +83,8 @@ class Slot:
     """The container has started: it may be resized, paused and read."""
     planned: Size | None = None
     frozen: bool = False
+    gone: bool = False
+    """Its container was found dead; the slot removes it when it is idle."""
     held: Held | None = None
     leaving: bool = False
     giving_back: bool = False
@@ -103,7 +105,7 @@ class Slot:
     def _loop(self) -> None:
         try:
             while not self.leaving:
-                if self._outlived():
+                if self._useless():
                     self._drop()
                 self.held = self._take()
                 if self.held:
@@ -114,15 +116,15 @@ class Slot:
             self.ended = True
             self.floor.news()
 
-    def _outlived(self) -> bool:
-        """The container's job has ended."""
-        return self.container is not None and self.floor.jobs.get(self.container.job) is None
+    def _useless(self) -> bool:
+        """The container's job has ended, or the container has."""
+        return self.container is not None and (self.gone or self.floor.jobs.get(self.container.job) is None)
 
     def _take(self) -> Held | None:
         """The next chunk; None when something else may have to be done first."""
         leases = self.floor.leases
         with leases.changed:
-            if self.leaving or self._outlived():
+            if self.leaving or self._useless():
                 return None
             backoff = self.resume_at - time.monotonic()
             if not self.floor.paused and backoff <= 0:
@@ -204,7 +206,7 @@ class Slot:
         self.floor.leases.return_waiting([held.lease.job])
 
     def _drop(self) -> None:
-        container, self.live, self.planned, self.frozen = self.container, False, None, False
+        container, self.live, self.planned, self.frozen, self.gone = self.container, False, None, False, False
         if container is None:
             return
         with contextlib.suppress(EngineError):

@@ -361,3 +361,15 @@ def test_plain_http_beyond_loopback_is_refused(worker: Worker) -> None:
     worker.env["DC_HOST"] = "192.0.2.1"
     refused = worker.call("run")
     assert refused.returncode == 78 and "plain HTTP" in refused.stderr
+
+
+def test_a_container_killed_while_idle_is_seen_and_replaced(master: FakeMaster, worker: Worker, pin: ImagePin) -> None:
+    give(master, pin, "cat", chunks=1)
+    worker.start()
+    master.until(lambda: len(master.done) == 1 and bool(master.last.applied and master.last.applied.verified))
+    (container,) = worker.containers()
+    docker("kill", container)
+    master.until(lambda: not any(c.id == container and c.state != "dead" for c in master.last.containers))
+    master.chunks.append(Chunk("j1", 1, b"1\n"))
+    master.until(lambda: ("j1", 1) in master.done)
+    assert not master.returned and container not in worker.containers()

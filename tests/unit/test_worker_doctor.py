@@ -1,0 +1,54 @@
+"""The doctor's judgements."""
+
+from pathlib import Path
+
+import pytest
+
+from dockercomp.machine.docker_host import NoEngineError, NoPermissionError
+from worker.describe import checks
+from worker.doctor import clock, disk, engine_missing, engine_version
+from worker.limits import MIB
+from worker.limits_check import judge
+from worker.tasks import EngineFacts, Reading
+
+FACTS = EngineFacts(version="20.10.24+dfsg1", platform="linux/amd64", cgroup="v1", rootless=False, cpus=2, memory=2**30)
+
+
+def test_a_clock_an_hour_off_fails_with_the_amount() -> None:
+    assert clock(1.0).result == "ok" and clock(-59.0).result == "ok"
+    late = clock(-3600.0)
+    assert late.result == "FAIL" and "3600 s behind the master's" in late.finding and late.todo
+
+
+@pytest.mark.parametrize(("version", "result"), [("20.10.24+dfsg1", "ok"), ("28.2.2", "ok"), ("19.03.5", "FAIL")])
+def test_an_old_engine_fails(version: str, result: str) -> None:
+    facts = EngineFacts(version=version, platform="", cgroup="v2", rootless=False, cpus=1, memory=1)
+    assert engine_version(facts).result == result
+
+
+def test_no_engine_says_which_kind_of_no(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "no permission" in engine_missing(NoPermissionError("x"), tmp_path).finding
+    (tmp_path / "dockerd").write_text("#!/bin/sh\n")
+    (tmp_path / "dockerd").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert "does not run" in engine_missing(NoEngineError("x"), tmp_path).finding
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setenv("DC_DOCKER_HOST", f"unix://{tmp_path}/none")
+    assert "not installed" in engine_missing(NoEngineError("x"), tmp_path).finding
+
+
+def test_limits_that_are_not_enforced_fail() -> None:
+    first, second = Reading(0.5, 40 * MIB, source="cgroup v1"), Reading(0.25, 56 * MIB, source="cgroup v1")
+    assert judge(first, second).result == "ok"
+    assert judge(first, first).result == "FAIL"
+    unlimited = judge(Reading(), Reading())
+    assert unlimited.result == "FAIL" and "read back no limit CPUs and no limit" in unlimited.finding
+
+
+def test_disk_is_looked_at_where_home_will_be(tmp_path: Path) -> None:
+    assert disk(tmp_path / "not" / "yet").finding.endswith(f"free under {tmp_path}/not/yet")
+
+
+def test_a_failure_is_followed_by_what_to_do() -> None:
+    lines = checks([clock(0.0), clock(90.0)]).splitlines()
+    assert lines[0].startswith("ok    clock") and lines[1].startswith("FAIL  clock") and "-> set the clock" in lines[2]
