@@ -38,6 +38,8 @@ ensure_development() {
 
 # ensure_compiler: what worker/runner/build.py needs.
 ensure_compiler() {
+  if [ -e "$DC_CHECKOUT/worker/runner/bin" ]; then _there=true; else _there=false; fi
+  record tree "$DC_CHECKOUT/worker/runner/bin" "$_there" # the one thing that is built inside of the clone
   if command -v gcc >/dev/null 2>&1 && [ -e /usr/include/stdio.h ]; then return 0; fi
   install_packages gcc libc6-dev
 }
@@ -54,6 +56,12 @@ _environment() {
   step "Installing the locked packages" _sync "$_folder" "$@"
   ln -sf "$DC_HOME/cache/tools/bin/uv" "$_folder/bin/uv"
   printf '%s\n' "$_stamp" >"$_folder/.stamp"
+}
+
+# record_image TAG: before something of that name is put into the engine at DC_DOCKER_HOST.
+record_image() {
+  if docker -H "$DC_DOCKER_HOST" image inspect "$1" >/dev/null 2>&1; then _there=true; else _there=false; fi
+  record image "$1" "$_there"
 }
 
 _environment_stamp() {

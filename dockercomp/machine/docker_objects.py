@@ -1,4 +1,4 @@
-"""Removing what an instance has in a Docker Engine: by its label, and images by the ids that it wrote down."""
+"""Removing what an instance has in a Docker Engine: by its label, by its tags, and images that its manifest names."""
 
 import json
 from collections.abc import Callable
@@ -13,8 +13,9 @@ Do = Callable[[str, object, Callable[[], object]], None]
 
 
 def remove_objects(address: str, label: str, images: list[str], do: Do) -> None:
-    """Remove containers, volumes, networks, then images. `do(what, is there, act)` decides and reports.
+    """Remove containers, volumes, then images, except those that someone else has tagged too.
 
+    `do(what, is there, act)` decides and reports.
     Raises OSError where the engine cannot be reached.
     """
     labelled = "filters=" + quote(json.dumps({"label": [f"{LABEL}={label}"]}))
@@ -27,15 +28,17 @@ def remove_objects(address: str, label: str, images: list[str], do: Do) -> None:
         drop(f"remove the container {name}", f"/containers/{entry['Id']}?force=1&v=1")
     for entry in ask(address, "GET", f"/volumes?{labelled}")["Volumes"] or ():
         drop(f"remove the volume {entry['Name']}", f"/volumes/{quote(entry['Name'])}?force=1")
-    here = {entry["Id"]: entry for entry in ask(address, "GET", "/images/json")}
-    ours = {entry["Id"] for entry in ask(address, "GET", f"/images/json?{labelled}")} | (here.keys() & set(images))
-    for image in sorted(ours):
-        drop(f"remove the image {_title(here.get(image, {}), image)}", f"/images/{image}?force=1")
+    for entry in ask(address, "GET", "/images/json"):
+        for name in _ours(entry, label, images):
+            drop(f"remove the image {name.removeprefix('sha256:')}", f"/images/{quote(name)}")
 
 
-def _title(entry: dict[str, Any], image: str) -> str:
+def _ours(entry: dict[str, Any], label: str, recorded: list[str]) -> list[str]:
+    """Names to remove of an image: our tags, or the image itself where nobody has tagged it."""
     tags = [tag for tag in entry.get("RepoTags") or () if not tag.startswith("<none>")]
-    return tags[0] if tags else image.removeprefix("sha256:")[:12]
+    labelled = (entry.get("Labels") or {}).get(LABEL) == label
+    ours = [tag for tag in tags if tag.startswith(f"dockercomp-{label}/") or tag in recorded or labelled]
+    return ours if tags else [entry["Id"]] * (labelled or entry["Id"] in recorded)
 
 
 def _gone(address: str, path: str) -> None:

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-Kind = Literal["package", "file", "directory", "mount", "service", "image"]
-"""`service` is a systemd unit's file; `image` an image's id; the others are package names and absolute paths."""
+Kind = Literal["package", "file", "directory", "tree", "mount", "service", "image"]
+"""`directory` is removed if it is empty then, `tree` with all that is in it; `service` is a systemd unit's file;
+`image` an image's tag or id; the others are package names and absolute paths."""
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ class Removal:
         return self._take_back()
 
     def _take_back(self) -> list[Entry]:
-        self._nested()
+        self.nested()
         entries = manifest.entries(self.home)
         self._services([Path(entry.name) for entry in entries if entry.kind == "service" and not entry.existed])
         self._programs()
@@ -60,17 +60,15 @@ class Removal:
         )
         self._mounts([entry.name for entry in reversed(entries) if entry.kind == "mount" and not entry.existed])
         if not self.problems:
-            for entry in reversed(entries):
-                if entry.kind == "file" and not entry.existed:
-                    self._do(f"remove {entry.name}", os.path.lexists(entry.name), Path(entry.name).unlink)
+            self._outside(entries)
             self._do(f"remove {self.home}", self.home.exists(), self._remove_home)
             for entry in reversed(entries):
                 if entry.kind == "directory" and not entry.existed:
                     self._empty_folder(Path(entry.name))
         return [entry for entry in entries if entry.kind == "package" and not entry.existed]
 
-    def _nested(self) -> None:
-        """The demo's workers: instances inside this one, kept running by its supervisor `demo`."""
+    def nested(self) -> None:
+        """Only the instances inside this one: the demo's workers, kept running by its supervisor `demo`."""
         homes = sorted(path for path in self.home.glob("demo/worker-*") if path.is_dir())
         if homes:
             self._do(
@@ -125,7 +123,7 @@ class Removal:
         answered = False
         for address in _addresses(self.home):
             try:
-                remove_objects(address, label, recorded + _loaded_images(self.home), self._do)
+                remove_objects(address, label, recorded, self._do)
             except (OSError, http.client.HTTPException, ValueError) as error:
                 reasons.append(f"{address}: {error}")
             else:
@@ -143,6 +141,14 @@ class Removal:
         ours = {place for place, source in _mounted() if source == MOUNT_SOURCE}
         for place in places:
             self._do(f"unmount {place}", place in ours, lambda place=place: _unmount(place))  # type: ignore[misc]
+
+    def _outside(self, entries: list[Entry]) -> None:
+        for entry in reversed(entries):
+            path = Path(entry.name)
+            if entry.kind == "file" and not entry.existed:
+                self._do(f"remove {path}", os.path.lexists(path), path.unlink)
+            elif entry.kind == "tree" and not entry.existed:
+                self._do(f"remove {path}", path.is_dir(), lambda path=path: shutil.rmtree(path))  # type: ignore[misc]
 
     def _remove_home(self) -> None:
         for place, _ in reversed(_mounted()):
@@ -190,10 +196,6 @@ def _addresses(home: Path) -> list[str]:
         environ.update(read(home / "configuration"))
     found = [*candidates(home, environ), *candidates(home, {}), f"unix://{private_socket(home)}"]
     return list({os.path.realpath(address.removeprefix("unix://")): address for address in found}.values())
-
-
-def _loaded_images(home: Path) -> list[str]:
-    return []
 
 
 def _drop_service(unit: Path) -> None:

@@ -3,7 +3,7 @@
 
 fetch() { python3 -c 'import sys, urllib.request; sys.stdout.buffer.write(urllib.request.urlopen(sys.argv[1]).read())' "$1"; }
 worker() { /var/lib/dockercomp/bin/dockercomp-worker "$@"; }
-state() { find /var/lib/dockercomp -path '*/run/*' -prune -o -path '*/log/*' -prune -o -path '*/worker/*' -prune -o -path '*/docker/*' -prune -o -type f -printf '%p %s %T@\n' | sort; }
+state() { find /var/lib/dockercomp -path '*/run/*' -prune -o -path '*/log/*' -prune -o -path '*/worker/*' -prune -o -path '*/docker/*' -prune -o -type f -exec sha256sum {} + | sort; }
 die() {
   echo "$*" >&2
   exit 1
