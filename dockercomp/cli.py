@@ -1,56 +1,21 @@
 """The command line `dockercomp`: a scientist's jobs. Images, clients and tokens stand in cli_admin."""
 
-import functools
 import itertools
 import sys
 import tempfile
-from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import click
 
 from . import inputs, jobfolder, starter
+from .cli_admin import COMMANDS
 from .client import Client, OutputError
+from .options import json_option, pass_session, with_client
 from .progress import counts, display, span
 from .protocol.errors import DockercompError
 from .protocol.views import ChunkView, JobView
 from .terminal import EXIT_CODES, FAILED, INTERRUPTED, OK, Session
-
-pass_session = click.make_pass_decorator(Session)
-
-
-def _note(field: str) -> Callable[[click.Context, click.Parameter, Any], None]:
-    def note(context: click.Context, _: click.Parameter, value: Any) -> None:
-        if value:
-            setattr(context.find_object(Session), field, value)
-
-    return note
-
-
-json_option = click.option("--json", is_flag=True, expose_value=False, help="Print one JSON document and nothing else.")
-_url_option = click.option(
-    "--url", metavar="URL", expose_value=False, callback=_note("url"), help="The master's address."
-)
-_token_option = click.option(
-    "--token", metavar="TOKEN", expose_value=False, callback=_note("token"), help="Your API token."
-)
-
-
-def with_client(command: Callable[..., Any]) -> Callable[..., Any]:
-    """A command that talks to the master: gets the session and an open client before its own arguments."""
-
-    @json_option
-    @_url_option
-    @_token_option
-    @pass_session
-    @functools.wraps(command)
-    def wrapped(session: Session, /, *args: Any, **options: Any) -> Any:
-        with session.client() as client:
-            return command(session, client, *args, **options)
-
-    return wrapped
 
 
 @click.group(epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -254,10 +219,12 @@ def _print_logs(session: Session, view: JobView, found: list[ChunkView], every: 
                 print("\n".join(f"    {line}" for line in text.splitlines()))
 
 
+for command in COMMANDS:
+    cli.add_command(command)
+
+
 def run(argv: list[str] | None = None) -> int:
     """Run one command; returns its exit code."""
-    from . import cli_admin  # noqa: F401, PLC0415  (adds its commands to `cli`)
-
     arguments = sys.argv[1:] if argv is None else argv
     session = Session(json="--json" in arguments)  # known before parsing, which may fail
     try:

@@ -5,13 +5,13 @@ from pathlib import Path
 import click
 
 from . import images
-from .cli import cli, with_client
 from .client import Client
+from .options import with_client
 from .protocol.views import ClientView, LoginLink, TokenRequest
 from .terminal import Session
 
 
-@cli.group()
+@click.group()
 def image() -> None:
     """Images that jobs run in."""
 
@@ -44,7 +44,7 @@ def image_ls(session: Session, client: Client) -> None:
     session.answer(found, lambda: session.table(("NAME", "PLATFORM", "BYTES", "CONFIG"), rows, empty))
 
 
-@cli.command()
+@click.command()
 @with_client
 def clients(session: Session, client: Client) -> None:
     """List the machines that lend themselves."""
@@ -67,7 +67,7 @@ def _row(view: ClientView) -> tuple[str, ...]:
     )
 
 
-@cli.group()
+@click.group()
 def token() -> None:
     """Enrolment tokens: with one a volunteer's machine becomes a client."""
 
@@ -85,9 +85,12 @@ def create(session: Session, client: Client, owner: str, uses: int, days: float,
     session.answer(answer, lambda: print(answer.command))
 
 
-@cli.command("login-link")
+@click.command("login-link")
 @with_client
 def login_link(session: Session, client: Client) -> None:
     """Make a one-time link into the dashboard."""
     link = client.login_link()
     session.answer(LoginLink(link=link), lambda: print(link))
+
+
+COMMANDS = (image, clients, token, login_link)
