@@ -116,12 +116,12 @@ def _command(stage: str, command: list[str], input_: InputSpec) -> Iterator[Viol
     if sum(len(argument.encode(errors="replace")) + 1 for argument in command) > LONGEST_COMMAND:
         yield Violation(path, "is over 64 KiB; put long texts into a file of the job folder")
     for word in sorted(placeholders(command)):
-        reason = _misplaced(word, stage, input_)
+        reason = _misplaced(word, stage, command, input_)
         if reason:
             yield Violation(path, f"{word} {reason}")
 
 
-def _misplaced(word: str, stage: str, input_: InputSpec) -> str:
+def _misplaced(word: str, stage: str, command: list[str], input_: InputSpec) -> str:
     """Why a placeholder makes no sense there; empty where it does."""
     mapping = stage == "map"
     if word == "{output_dir}":
@@ -130,9 +130,13 @@ def _misplaced(word: str, stage: str, input_: InputSpec) -> str:
         return 'stands for a chunk\'s numbers: only in [map] with split = "range"'
     if word == "{inputs}" and mapping and input_.split != "files":
         return 'stands for several files: only with split = "files", or in [reduce]; use {input}'
-    if word == "{input}" and mapping and input_.split == "range":
+    if word == "{inputs}" and any(word in argument and argument != word for argument in command):
+        return "becomes several arguments, so it must be one of its own"
+    if word == "{input}" and not mapping:
+        return "stands for a chunk's file: only in [map]; read standard input, or use {inputs}"
+    if word == "{input}" and input_.split == "range":
         return 'has no meaning with split = "range"; use {start} and {stop}'
-    if word == "{input}" and mapping and input_.split == "files" and input_.files_per_chunk > 1:
+    if word == "{input}" and input_.split == "files" and input_.files_per_chunk > 1:
         return "stands for one file, but a chunk has several; use {inputs}, or files_per_chunk = 1"
     return ""
 

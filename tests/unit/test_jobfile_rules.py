@@ -72,6 +72,8 @@ def test_a_job_that_can_run_breaks_no_rule(changes: dict[str, object]) -> None:
         ({"map": ProgramSpec(command=["x", "{inputs}"])}, "map.command"),
         ({"map": ProgramSpec(command=["x", "{output_dir}"])}, "map.command"),
         ({"reduce": ProgramSpec(command=["x", "{stop}"])}, "reduce.command"),
+        ({"reduce": ProgramSpec(command=["x", "{input}"])}, "reduce.command"),
+        ({"reduce": ProgramSpec(command=["x", "--in={inputs}"])}, "reduce.command"),
         ({"verify": VerifySpec(quorum=0)}, "verify.quorum"),
         ({"resources": ResourcesSpec(cpus=0)}, "resources.cpus"),
         ({"resources": ResourcesSpec(cpus=float("nan"))}, "resources.cpus"),
