@@ -6,6 +6,7 @@ EngineError               the engine refused, or failed at, what was asked
 └── ImageRefused          (worker/images.py) an image that is not the one that was ordered
 """
 
+import http.client
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -33,9 +34,17 @@ SHARED_MEMORY = 16 * 2**20
 """Bytes of /dev/shm; counts towards the container's memory."""
 _TIMEOUT = 120
 _LOAD_TIMEOUT = 3600
+_PING_TIMEOUT = 10
 """Seconds without a byte from the engine."""
 _SCRATCH = "/tmp"  # noqa: S108  (inside the container)
-_LOST = (DockerException, requests.RequestException, urllib3.exceptions.HTTPError, OSError)
+_LOST = (
+    DockerException,
+    requests.RequestException,
+    urllib3.exceptions.HTTPError,
+    http.client.HTTPException,
+    OSError,
+    ValueError,
+)
 
 
 class EngineError(RuntimeError):
@@ -160,21 +169,9 @@ class Engine:
                 tty=False,
                 network_disabled=True,
                 healthcheck={"Test": ["NONE"]},
-                host_config=_host_config(client, spec, self._mounts(spec, volumes)),
+                host_config=_host_config(client, spec, _mounts(spec, volumes)),
             )
         return str(created["Id"])
-
-    def _mounts(self, spec: ContainerSpec, volumes: Iterable[str]) -> list[Mount]:
-        """Our binds; and the image's own volumes, which would else be writable places on the host's disk."""
-        mounts = [Mount(place, str(path), type="bind", read_only=True) for path, place in spec.binds.items()]
-        taken = {_SCRATCH, *spec.binds.values()}
-        label = {LABEL: self.instance}
-        mounts += [
-            Mount(place, None, type="volume", read_only=True, labels=label)
-            for place in volumes
-            if place.rstrip("/") not in taken
-        ]
-        return mounts
 
     def start(self, container: str) -> None:
         """Start a created container."""
@@ -271,6 +268,8 @@ class Engine:
 
     def _connect(self, timeout: int) -> APIClient:
         self._address = self._host or _search()
+        if self._address.startswith("unix://"):
+            docker_host.ask(self._address, "GET", "/_ping", timeout=_PING_TIMEOUT)  # docker-py would leak its socket
         return APIClient(base_url=self._address, version="auto", timeout=timeout)
 
 
@@ -295,6 +294,14 @@ def _host_config(client: APIClient, spec: ContainerSpec, mounts: list[Mount]) ->
         mem_limit=spec.memory_limit,
         memswap_limit=spec.memory_limit,
     )
+
+
+def _mounts(spec: ContainerSpec, volumes: Iterable[str]) -> list[Mount]:
+    """Our binds; and emptiness over the image's own volumes, which would else be writable places on the host's disk."""
+    mounts = [Mount(place, str(path), type="bind", read_only=True) for path, place in spec.binds.items()]
+    taken = {_SCRATCH, *spec.binds.values()}
+    covered = [place for place in volumes if place.rstrip("/") not in taken]
+    return mounts + [Mount(place, None, type="tmpfs", read_only=True, tmpfs_size=4096) for place in covered]
 
 
 def _quota(cpus: float) -> int:
