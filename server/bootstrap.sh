@@ -15,9 +15,10 @@ find_home() {
     if is_root; then DC_HOME=/var/lib/dockercomp; else DC_HOME=$HOME/.local/share/dockercomp; fi
   fi
   case $DC_HOME in /*) ;; *) DC_HOME=$PWD/$DC_HOME ;; esac
-  # Nothing of ours is written into the clone.
+  # Nothing of ours is written into the clone, or to a user's cache.
   PYTHONPYCACHEPREFIX=$DC_HOME/cache/python
-  export DC_HOME PYTHONPYCACHEPREFIX
+  UV_CACHE_DIR=${UV_CACHE_DIR:-$DC_HOME/cache/uv}
+  export DC_HOME PYTHONPYCACHEPREFIX UV_CACHE_DIR
 }
 
 # ensure_environment EXTRA…: DC_HOME/env with the locked packages of these extras and this clone. Tens of milliseconds

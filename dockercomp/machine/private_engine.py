@@ -17,6 +17,18 @@ from .home import default_home, instance_label
 from .programs import Program
 
 SUPERVISOR = "engine"
+_LEFT_OUTSIDE: tuple[tuple[manifest.Kind, str], ...] = (
+    ("directory", "/etc/docker"),
+    ("file", "/etc/docker/key.json"),
+    ("directory", "/opt/containerd"),
+    ("directory", "/opt/containerd/bin"),
+    ("directory", "/opt/containerd/lib"),
+    ("directory", "/run/containerd"),
+    ("directory", "/run/containerd/s"),
+    ("directory", "/run/docker"),
+    ("directory", "/run/docker/plugins"),
+)
+"""What dockerd and containerd make outside of the folders they are told: removed later, folders if they are empty."""
 _SOCKET_PATH_LIMIT = 107
 _POLL_S = 0.05
 
@@ -34,8 +46,8 @@ def start(home: Path, timeout: float = 60.0) -> str:
         raise supervisor.SupervisorError(f"the path of DC_HOME={home} is too long for a socket inside it")
     deadline = time.monotonic() + timeout
     if supervisor.status(home, SUPERVISOR) is None:
-        for path in _left_outside(home):
-            manifest.record(home, "directory", str(path), existed=path.exists())
+        for kind, name in _LEFT_OUTSIDE:
+            manifest.record(home, kind, name, existed=Path(name).exists())
         _forget_dead(home / "run" / "dockerd.pid", "dockerd")
         _forget_dead(home / "run" / "dockerd" / "containerd" / "containerd.pid", "containerd")
         supervisor.start(home, SUPERVISOR, [_program(home)], timeout)
@@ -91,17 +103,6 @@ def _forget_dead(pidfile: Path, program: str) -> None:
         running = ""
     if running != program:
         pidfile.unlink(missing_ok=True)
-
-
-def _left_outside(home: Path) -> list[Path]:
-    """Folders that dockerd and containerd make outside of what they are told; removed later if they are empty."""
-    return [
-        Path("/etc/docker"),
-        Path("/run/containerd"),
-        Path("/run/containerd/s"),
-        Path("/run/docker"),
-        Path("/run/docker/plugins"),
-    ]
 
 
 def _answers(home: Path) -> bool:

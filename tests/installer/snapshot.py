@@ -17,11 +17,13 @@ from pathlib import Path
 LEFT_OUT = (
     "/proc", "/sys", "/dev", "/tmp", "/var/lib/dpkg", "/var/lib/apt", "/var/cache", "/var/log/apt", "/etc/alternatives",
     "/etc/ld.so.cache", "/var/lib/systemd", "/etc/systemd", "/var/lib/ucf", "/etc/ssl/certs",
+    *(f"/etc/rc{level}.d" for level in "0123456S"),
 )  # fmt: skip
 BY_PACKAGE_SCRIPTS = (
     "/etc/group", "/etc/gshadow", "/etc/passwd", "/etc/shadow", "/etc/subuid", "/etc/subgid",
     "/etc/ca-certificates.conf", "/var/log/dpkg.log",
     "/var/log/alternatives.log", "/etc/.pwd.lock", "/var/lib/containerd", "/var/lib/docker",
+    "/etc/hosts", "/etc/networks", "/run/adduser", "/run/mount", "/usr/local/share/ca-certificates",
 )  # fmt: skip
 
 
@@ -40,7 +42,8 @@ def files() -> dict[str, str]:
 
 def _left_out(path: str) -> bool:
     plain = path.rstrip("-")  # passwd- and its like
-    return path in LEFT_OUT or plain in BY_PACKAGE_SCRIPTS
+    alternative = os.path.islink(path) and os.readlink(path).startswith("/etc/alternatives/")
+    return path in LEFT_OUT or plain in BY_PACKAGE_SCRIPTS or alternative
 
 
 def _describe(path: str) -> str:
