@@ -36,6 +36,8 @@ _TIMEOUT = 120
 _LOAD_TIMEOUT = 3600
 _PING_TIMEOUT = 10
 """Seconds without a byte from the engine."""
+_MOST_CALLS = 64
+"""Connections kept for calls at the same time, one a slot and some."""
 _SCRATCH = "/tmp"  # noqa: S108  (inside the container)
 _LOST = (
     DockerException,
@@ -270,7 +272,7 @@ class Engine:
         self._address = self._host or _search()
         if self._address.startswith("unix://"):
             docker_host.ask(self._address, "GET", "/_ping", timeout=_PING_TIMEOUT)  # docker-py would leak its socket
-        return APIClient(base_url=self._address, version="auto", timeout=timeout)
+        return APIClient(base_url=self._address, version="auto", timeout=timeout, max_pool_size=_MOST_CALLS)
 
 
 def _host_config(client: APIClient, spec: ContainerSpec, mounts: list[Mount]) -> Any:

@@ -222,3 +222,19 @@ def test_an_engine_that_forgot_the_image_gets_it_again(store: ImageStore, engine
     docker("rmi", "-f", found)
     assert store.ensure(parcel.pin, parcel.fetch) == found
     assert parcel.fetches == ["once", "once"]
+
+
+def test_an_engine_with_ids_of_its_own_is_asked_by_the_id_that_it_gave(
+    store: ImageStore, engine: Engine, parcel: Parcel, tmp_path: Path
+) -> None:
+    """As with the containerd store, where an image cannot be found by its config's digest."""
+    found, unknown = store.ensure(parcel.pin, parcel.fetch), "sha256:" + secrets.token_hex(32)
+    file = tmp_path / "home" / "worker" / "images.json"
+    file.write_text(file.read_text().replace(parcel.pin.config_digest, unknown))
+    entries = json.loads(file.read_text())
+    entries[unknown]["engine_id"] = found
+    file.write_text(json.dumps(entries))
+    again = ImageStore(engine, tmp_path / "home")
+    pin = msgspec.structs.replace(parcel.pin, config_digest=unknown)
+    assert again.ensure(pin, parcel.fetch) == found
+    assert parcel.fetches == ["once"]
