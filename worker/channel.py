@@ -1,11 +1,18 @@
 """The worker's end of the socket to a runner: frames out and in. What the frames mean stands in runner/runner.c."""
 
 import contextlib
+import os
 import socket
+import stat
 import struct
+import tempfile
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from dockercomp.machine import manifest
+from dockercomp.machine.home import instance_label
 
 _HEAD = struct.Struct("<cI")
 _SIZE = struct.Struct("<I")
@@ -62,7 +69,7 @@ class Listener:
     def __init__(self, folder: Path) -> None:
         """Raises ChannelError where the path is too long for a unix socket."""
         self.path = folder / "s"
-        if len(str(self.path).encode()) >= _PATH_LIMIT:
+        if len(os.fsencode(self.path)) >= _PATH_LIMIT:
             raise ChannelError(f"{self.path} is too long for a unix socket (100 bytes): use a shorter DC_HOME")
         folder.mkdir(parents=True, exist_ok=True)
         folder.parent.chmod(0o700)  # nobody else on this machine can connect
@@ -90,6 +97,8 @@ class Listener:
     def close(self) -> None:
         self._socket.close()
         self.path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # a container that could not be removed still holds it
+            self.path.parent.rmdir()
 
 
 class Channel:
@@ -98,6 +107,7 @@ class Channel:
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         self._buffer = b""
+        self._sending = threading.Lock()
 
     def run(self, run: Run) -> None:
         """Start a run. Raises ChannelError where the runner has gone."""
@@ -126,7 +136,8 @@ class Channel:
 
     def _send(self, data: bytes) -> None:
         try:
-            self._connection.sendall(data)
+            with self._sending:  # a kill never ends up inside a run
+                self._connection.sendall(data)
         except OSError as error:
             raise ChannelError(f"the runner has gone: {error}") from error
 
@@ -141,6 +152,28 @@ class Channel:
             if not part:
                 raise ChannelError("the runner has gone")
             self._buffer += part
+
+
+def socket_folder(home: Path, slot: int) -> Path:
+    """Where a slot's socket goes: under DC_HOME/run, or, where that is too long for a unix socket, in a folder of this
+    instance beside other programs' sockets, which its manifest then names. Raises ChannelError where it is not ours."""
+    folder = home / "run" / "sockets" / str(slot)
+    if len(os.fsencode(folder / "s")) < _PATH_LIMIT:
+        return folder
+    place = _short_place() / f"dockercomp-{instance_label(home)}"
+    manifest.record(home, "tree", str(place))
+    place.mkdir(mode=0o700, exist_ok=True)
+    found = place.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+        raise ChannelError(f"{place} belongs to someone else: use a shorter DC_HOME, or remove it")
+    return place / str(slot)
+
+
+def _short_place() -> Path:
+    for place in (Path("/run"), Path(os.environ.get("XDG_RUNTIME_DIR") or "/run")):
+        if os.access(place, os.W_OK):
+            return place
+    return Path(tempfile.gettempdir())
 
 
 def decode_end(payload: bytes) -> End:

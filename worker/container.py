@@ -4,7 +4,6 @@ import contextlib
 import hashlib
 import os
 import shutil
-import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -18,7 +17,7 @@ from dockercomp.protocol.orders import JobOrder
 from . import invocation
 from .capture import OUTPUT_LIMIT, Log, Output, digest_of
 from .cgroup import CgroupFiles, cgroup_paths
-from .channel import Channel, ChannelError, End, Listener, decode_end
+from .channel import Channel, ChannelError, End, Listener, Run, decode_end, socket_folder
 from .engine import ContainerSpec, Engine, EngineError
 from .runner import build as runner
 from .tasks import Outcome, Reading, Size, Task
@@ -72,7 +71,7 @@ class WarmContainer:
         """Create and start it; returns once its runner has connected. Raises EngineError, leaving nothing behind."""
         try:
             self._make_folders()
-            self._listener = Listener(_socket_folder(self._home, self._slot))
+            self._listener = Listener(socket_folder(self._home, self._slot))
             self.id = self._engine.create(self._spec(self._listener.path.parent))
             self._engine.start(self.id)
             self._channel = self._wait_for_runner(self._listener)
@@ -130,15 +129,18 @@ class WarmContainer:
     # --- running chunks --------------------------------------------------------------------------------------------
 
     def run(self, task: Task, on_log: Callable[[bytes], None] | None = None) -> Outcome:
-        """Run one chunk. Never raises for what the program or the container does: that is the Outcome."""
+        """Run one chunk. Never raises for what the program or the container does: that is the Outcome.
+
+        What `on_log` raises is passed on; the container is dead then.
+        """
         self.current_lease, self._cancelled = task.lease, False
         self.state = "running"
         try:
-            return self._run(task, on_log)
-        except ChannelError as error:
-            return self._died(str(error))
+            run = self._prepare(task)
         except OSError as error:
             return Outcome(failure=Failure(reason="input", message=f"the chunk's input cannot be given: {error}"))
+        else:
+            return self._run(run, task, on_log)
         finally:
             self.current_lease = ""
             if self.state == "running":
@@ -146,20 +148,34 @@ class WarmContainer:
             with contextlib.suppress(OSError):
                 invocation.clear(self._input)
 
+    def _prepare(self, task: Task) -> Run:
+        invocation.clear(self._input)
+        return invocation.run_of(self._order, task, self._size.cpus, self._input, has_program=self._program is not None)
+
     def cancel(self) -> None:
         """Abort what runs now; its Outcome is a failure with reason `refused`."""
         self._cancelled = True
         if self._channel is not None:
             self._channel.kill()
 
-    def _run(self, task: Task, on_log: Callable[[bytes], None] | None) -> Outcome:
+    def _run(self, run: Run, task: Task, on_log: Callable[[bytes], None] | None) -> Outcome:
+        """After it the container is at the chunk's end, or dead: a chunk half read would mix with the next."""
+        try:
+            return self._fed(run, task, on_log)
+        except (ChannelError, EngineError, OSError) as error:
+            return self._died(str(error))
+        except BaseException as error:
+            self._died(str(error))
+            raise
+
+    def _fed(self, run: Run, task: Task, on_log: Callable[[bytes], None] | None) -> Outcome:
         assert self._channel is not None
-        invocation.clear(self._input)
-        run = invocation.run_of(self._order, task, self._size.cpus, self._input, has_program=self._program is not None)
-        oom_before = self.reading().oom_kills or 0
+        oom_before = self._oom_kills()
         log = Log(on_log)
         with Output(self._home / "worker" / "spool") as output:
             self._channel.run(run)
+            if self._cancelled:  # before there was anything to kill
+                self._channel.kill()
             end = self._follow(self._channel, output, log)
             failure = self._failure(end, log, output, oom_before)
             if failure is not None:
@@ -173,6 +189,9 @@ class WarmContainer:
                 wall_s=end.wall_s,
                 memory_peak=end.memory_peak,
             )
+
+    def _oom_kills(self) -> int:
+        return (self._cgroup.oom_kills() if self._cgroup is not None else None) or 0
 
     def _follow(self, channel: Channel, output: Output, log: Log) -> End:
         begun, paused_before = time.monotonic(), self._paused()
@@ -202,27 +221,26 @@ class WarmContainer:
     def _failure(self, end: End, log: Log, output: Output, oom_before: int) -> Failure | None:
         """What went wrong, if anything did; the cgroup's counter tells out of memory from other kills."""
         reason: FailureReason
-        killed_for_memory = (self.reading().oom_kills or 0) > oom_before
+        if end.code == 0 and not (end.timed_out or output.overflow or self._cancelled):
+            return None
         if output.overflow:
             reason, message = "output", f"the result is larger than {OUTPUT_LIMIT >> 20} MiB"
         elif self._cancelled:
             reason, message = "refused", "cancelled"
         elif end.timed_out:
             reason, message = "time", f"ran longer than its time limit of {self._order.resources.time_limit:g} s"
-        elif killed_for_memory and (end.code != 0 or end.signal):
+        elif self._oom_kills() > oom_before:
             limit = self._size.memory_limit >> 20
             reason, message = "memory", f"needed more than its {limit} MiB of memory (scratch included) and was killed"
         elif end.signal:
             reason, message = "signal", f"ended by signal {end.signal}"
-        elif end.code != 0:
-            reason, message = "exit", f"ended with exit code {end.code}"
         else:
-            return None
+            reason, message = "exit", f"ended with exit code {end.code}"
         code = end.code if end.code >= 0 else None
         return Failure(reason=reason, message=message, exit_code=code, log_head=log.head, log_tail=log.tail)
 
     def _died(self, why: str) -> Outcome:
-        """The container cannot go on: say whether memory took it."""
+        """The container cannot go on, whatever the reason; the next chunk needs another."""
         self.state = "dead"
         with contextlib.suppress(EngineError):
             self._engine.kill(self.id)
@@ -288,13 +306,3 @@ def _programs_of_ours(home: Path, platform: str) -> dict[Path, str]:
             made.replace(target)
         binds[target] = f"{_MOUNTED}/{name}"
     return binds
-
-
-def _socket_folder(home: Path, slot: int) -> Path:
-    """A short path: DC_HOME/run/sockets, or, where that is too long for a unix socket, a folder of this instance
-    beside other programs' sockets."""
-    folder = home / "run" / "sockets" / str(slot)
-    if len(str(folder)) < 90:
-        return folder
-    place = Path("/run") if os.access("/run", os.W_OK) else Path(tempfile.gettempdir())
-    return place / f"dockercomp-{instance_label(home)}" / str(slot)

@@ -71,6 +71,8 @@ def _environment(order: JobOrder, task: Task, cpus: float) -> tuple[str, ...]:
         "PYTHONDONTWRITEBYTECODE": "1",
         "DC_JOB": order.job,
         "DC_INDEX": str(task.index),
+        **({} if task.start is None else {"DC_START": str(task.start)}),
+        **({} if task.stop is None else {"DC_STOP": str(task.stop)}),
         **dict.fromkeys(_WIDTH_VARIABLES, width),
         **order.environment,
     }

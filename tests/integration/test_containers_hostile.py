@@ -1,0 +1,213 @@
+"""Warm containers when something goes wrong around them, or the program is not a nice one."""
+
+import os
+import shutil
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from dockercomp.machine import manifest
+from dockercomp.protocol.orders import JobOrder, ProgramSpec
+from tests.integration.docker_parts import container_of, engine_for, order_of
+from worker import capture
+from worker.container import WarmContainer
+from worker.engine import Engine
+from worker.tasks import Outcome, Task
+
+Start = Callable[..., WarmContainer]
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return tmp_path / "h"
+
+
+@pytest.fixture
+def engine(home: Path) -> Iterator[Engine]:
+    engine = engine_for(home)
+    yield engine
+    assert engine.ours() == [], "a test left a container behind"
+    engine.close()
+
+
+@pytest.fixture
+def start(engine: Engine, home: Path) -> Iterator[Start]:
+    """Starts containers and removes them."""
+    started: list[WarmContainer] = []
+
+    def starts(order: JobOrder, program: Path | None = None) -> WarmContainer:
+        container = container_of(engine, home, order, program)
+        started.append(container)
+        container.start()
+        return container
+
+    yield starts
+    for container in started:
+        container.stop()
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Path:
+    folder = tmp_path / "job"
+    folder.mkdir(mode=0o755)
+    return folder
+
+
+def sh(script: str, **more: object) -> JobOrder:
+    return order_of(ProgramSpec(command=["sh", "-c", script]), **more)  # type: ignore[arg-type]
+
+
+def task(data: bytes = b"", lease: str = "l") -> Task:
+    return Task(lease=lease, stage=0, index=3, input=data)
+
+
+def reason(outcome: Outcome) -> str:
+    assert outcome.failure is not None, outcome.payload
+    return outcome.failure.reason
+
+
+def test_a_spool_that_cannot_be_written_ends_the_container_and_mixes_nothing(start: Start, home: Path) -> None:
+    """Frames of a chunk given up half-way must never be taken for the next chunk's."""
+    container = start(sh("head -c 3000000 /dev/zero"))
+    shutil.rmtree(home / "worker" / "spool")
+    outcome = container.run(task())
+    assert reason(outcome) == "engine" and outcome.container_dead
+
+
+def test_a_result_over_the_cap_fails_and_the_container_goes_on(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(capture, "OUTPUT_LIMIT", 1 << 20)
+    container = start(sh('read x; if [ "$x" = endless ]; then cat /dev/zero; fi; echo $x'))
+    assert reason(container.run(task(b"endless\n"))) == "output"
+    assert container.run(task(b"short\n")).payload == b"short\n"
+
+
+def test_a_container_killed_while_idle_is_noticed_at_the_next_chunk(start: Start, engine: Engine) -> None:
+    container = start(sh("cat"))
+    os.kill(engine.pid(container.id), signal.SIGKILL)
+    outcome = container.run(task(b"x"))
+    assert outcome.container_dead and reason(outcome) == "engine"
+
+
+def test_a_runner_killed_by_its_own_program_is_noticed(start: Start) -> None:
+    """The program has the runner's user id; all it gains is the loss of its container."""
+    outcome = start(sh("kill -9 -1; kill -9 2; kill -9 6 7 8")).run(task())
+    assert outcome.failure is not None
+
+
+def test_a_program_cannot_reach_into_the_runner(start: Start) -> None:
+    script = "for p in $(pidof runner || pgrep runner || echo 6 7 8); do cat /proc/$p/environ /proc/$p/mem; done; true"
+    assert start(sh(script)).run(task()).payload == b""
+
+
+def test_a_program_that_speaks_on_the_socket_is_not_heard(start: Start) -> None:
+    script = (
+        "import socket\n"
+        "s = socket.socket(socket.AF_UNIX); s.connect('/dc/socket/s')\n"
+        "s.sendall(b'O\\x05\\0\\0\\0wrong' + b'X\\x0d\\0\\0\\x000 0 0 0 0 0 0')\n"
+        "print('right')\n"
+    )
+    container = start(order_of(ProgramSpec(command=["python3", "-c", script])))
+    for _ in range(2):
+        assert container.run(task()).payload == b"right\n"
+
+
+def test_processes_and_pools_that_a_function_leaves_are_gone_at_the_next_chunk(start: Start, program: Path) -> None:
+    (program / "work.py").write_text(
+        "import os, subprocess, multiprocessing\n"
+        "kept = []\n"
+        "def count():\n"
+        "    return sum(open(f'/proc/{p}/stat').read().split()[2] != 'Z' for p in os.listdir('/proc') if p.isdigit())\n"
+        "def go(data):\n"
+        "    found = count()\n"
+        "    kept.append(subprocess.Popen(['sleep', '1000']))\n"
+        "    subprocess.Popen('setsid sleep 1000 & sleep 1000', shell=True)\n"
+        "    if not os.fork():\n"
+        "        import time; time.sleep(1000)\n"
+        "    open('/tmp/left', 'w').write('x')\n"
+        "    return f'{found} {os.path.exists(\"/tmp/left\")}'\n"
+        "def squares(data):\n"
+        "    with multiprocessing.Pool(2) as pool:\n"
+        "        return repr(pool.map(abs, [-1, -2]))\n"
+    )
+    container = start(order_of(ProgramSpec(function="work:go")), program)
+    answers = {container.run(task()).payload for _ in range(5)}
+    assert answers == {b"3 True"}, "docker-init, the runner and the host process"
+    pool = start(order_of(ProgramSpec(function="work:squares")), program)
+    assert [pool.run(task()).payload for _ in range(2)] == [b"[1, 2]"] * 2
+
+
+def test_a_function_in_which_the_host_was_replaced_answers_again(start: Start, program: Path) -> None:
+    (program / "work.py").write_text("import os\ndef go(data):\n    os.execvp('sleep', ['sleep', '0'])\n")
+    container = start(order_of(ProgramSpec(function="work:go")), program)
+    for _ in range(2):
+        assert reason(container.run(task())) in ("exit", "signal")
+    assert container.state == "idle"
+
+
+def test_time_and_memory_used_are_told_for_both_forms(start: Start, program: Path) -> None:
+    (program / "work.py").write_text(
+        "import time\n"
+        "def go(data):\n"
+        "    held = bytearray(30_000_000)\n"
+        "    end = time.process_time() + 0.3\n"
+        "    while time.process_time() < end: pass\n"
+        "    return 'ok'\n"
+    )
+    for spec in (
+        ProgramSpec(function="work:go"),
+        ProgramSpec(command=["python3", "-c", "import work; print(work.go(b''))"]),
+    ):
+        container = start(order_of(spec, environment={"PYTHONPATH": "/dc/job"}), program)
+        for _ in range(2):
+            outcome = container.run(task())
+            assert 0.3 <= outcome.cpu_s < 2.0 and outcome.wall_s >= 0.3, outcome
+            assert outcome.memory_peak >= 30_000_000
+
+
+def test_a_chunk_knows_its_numbers_by_its_environment_too(start: Start) -> None:
+    container = start(sh("echo $DC_INDEX $DC_START $DC_STOP", split="range"))
+    numbered = Task(lease="l", stage=0, index=7, input=b"", start=10, stop=20)
+    assert container.run(numbered).payload == b"7 10 20\n"
+
+
+def test_a_program_in_the_job_folder_runs_by_its_bare_name(start: Start, program: Path) -> None:
+    script = program / "mapper.sh"
+    script.write_text("#!/bin/sh\ntr a-z A-Z\n")
+    script.chmod(0o755)
+    for command in (["mapper.sh"], ["./mapper.sh"]):
+        assert start(order_of(ProgramSpec(command=command)), program).run(task(b"abc")).payload == b"ABC"
+
+
+def test_a_long_dc_home_still_gets_a_socket(tmp_path: Path) -> None:
+    home = tmp_path.joinpath(*["a-rather-long-folder-name"] * 5)
+    engine = engine_for(home)
+    container = container_of(engine, home, sh("cat"))
+    container.start()
+    try:
+        assert container.run(task(b"x")).payload == b"x"
+    finally:
+        container.stop()
+        engine.close()
+    (elsewhere,) = (Path(entry.name) for entry in manifest.entries(home) if entry.kind == "tree")
+    assert elsewhere.name == f"dockercomp-{engine.instance}" and list(elsewhere.iterdir()) == []
+    elsewhere.rmdir()
+
+
+def test_a_cancel_that_comes_before_the_program_runs_is_not_lost(start: Start) -> None:
+    """As often as it takes to hit the moments around the start."""
+    container = start(sh("sleep 100", time_limit=60.0))
+
+    def cancels() -> None:
+        while not container.current_lease:
+            pass
+        container.cancel()
+
+    for _ in range(20):
+        canceller = threading.Thread(target=cancels)
+        canceller.start()
+        outcome = container.run(task())
+        canceller.join()
+        assert reason(outcome) == "refused" and outcome.wall_s < 50
