@@ -159,13 +159,13 @@ install() {
   [ -e "$DC_HOME/.dockercomp" ] || fresh=yes
   prepare_home
   [ -z "$with_python" ] || record package python3 false
+  keep_worker
   [ -n "$token" ] || [ -e "$DC_HOME/worker/identity.json" ] ||
     fail "an enrolment token is needed: ask the master's admin for one (--token, DC_TOKEN, or the link that carries it)"
   python3 -c 'import ensurepip, venv' 2>/dev/null || install_packages python3-venv
   put_environment
   ensure_docker
   write_configuration
-  write_programs
   step "Starting the worker" machine service start
   step "Waiting until the master knows it" machine service wait
 }
@@ -222,18 +222,32 @@ END
   version=$(cut -d ' ' -f 1 "$scratch/version")
 }
 
+# The checked packages, and the way back, which needs nothing else of ours.
+keep_worker() {
+  mkdir -p "$DC_HOME/cache/worker" "$DC_HOME/bin"
+  if ! cmp -s "$scratch/wheel.json" "$DC_HOME/cache/worker/wheel.json"; then
+    rm -f "$DC_HOME"/cache/worker/*.whl
+    cp "$scratch"/*.whl "$scratch/requirements.txt" "$scratch/wheel.json" "$DC_HOME/cache/worker/"
+  fi
+  cat >"$DC_HOME/uninstall" <<END
+#!/bin/sh
+# Takes this dockerComp instance back. Needs python3 and nothing else.
+export PYTHONDONTWRITEBYTECODE=1
+PYTHONPATH=\$(ls -d "$DC_HOME"/cache/worker/*.whl) exec python3 -m dockercomp.machine.uninstall --home "$DC_HOME" "\$@"
+END
+  chmod 0755 "$DC_HOME/uninstall"
+}
+
 put_environment() {
   _stamp="$(cat "$scratch/version") $(python3 -V)"
   if [ "$(cat "$DC_HOME/env/.stamp" 2>/dev/null)" = "$_stamp" ]; then
     say "The worker $version is there already."
     return 0
   fi
-  mkdir -p "$DC_HOME/cache/worker"
-  rm -f "$DC_HOME"/cache/worker/*.whl
-  cp "$scratch"/*.whl "$scratch/requirements.txt" "$scratch/wheel.json" "$DC_HOME/cache/worker/"
   [ -x "$DC_HOME/env/bin/pip" ] || step "Making an environment" python3 -m venv "$DC_HOME/env"
   step "Installing the worker's packages" pip_install --require-hashes -r "$DC_HOME/cache/worker/requirements.txt"
   step "Installing the worker $version" pip_install --no-deps --force-reinstall "$DC_HOME"/cache/worker/*.whl
+  write_program dockercomp-worker
   printf '%s\n' "$_stamp" >"$DC_HOME/env/.stamp"
 }
 
@@ -265,19 +279,6 @@ set_key() {
   grep -qxF "$_line" "$_file" && return 0
   (umask 077 && { grep -v "^$1=" "$_file" || :; } >"$_file.new" && printf '%s\n' "$_line" >>"$_file.new")
   mv "$_file.new" "$_file"
-}
-
-# Commands of this instance, whatever DC_HOME is in the caller's environment; `uninstall` needs no environment of ours.
-write_programs() {
-  mkdir -p "$DC_HOME/bin"
-  write_program dockercomp-worker
-  cat >"$DC_HOME/uninstall" <<END
-#!/bin/sh
-# Takes this dockerComp instance back. Needs python3 and nothing else.
-export PYTHONDONTWRITEBYTECODE=1
-PYTHONPATH=\$(ls -d "$DC_HOME"/cache/worker/*.whl) exec python3 -m dockercomp.machine.uninstall --home "$DC_HOME" "\$@"
-END
-  chmod 0755 "$DC_HOME/uninstall"
 }
 
 uninstall() {

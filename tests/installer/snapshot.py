@@ -6,7 +6,7 @@ Runs on a bare machine: python3 and nothing else. Exit code 1 where something di
 """
 
 # A walk over a whole machine goes by plain strings.
-# ruff: noqa: PTH112, PTH114, PTH118, PTH119, PTH120
+# ruff: noqa: PTH112, PTH114, PTH115, PTH118, PTH119, PTH120
 
 import json
 import os
