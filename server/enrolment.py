@@ -85,16 +85,17 @@ def check_allocation(change: AllocationChange, ceiling: Ceiling) -> None:
 
 def allocation_violations(change: AllocationChange, ceiling: Ceiling) -> Iterator[tuple[str, str]]:
     """(field, what is wrong with it) for all that makes the change impossible. Not a number is never possible."""
-    containers, cpus, memory = change.containers, change.cpus, change.memory
-    if not 0 <= containers <= ceiling.containers:
+    possible = 0 <= change.containers <= ceiling.containers
+    containers, cpus, memory = max(1, change.containers) if possible else 1, change.cpus, change.memory
+    if not possible:
         yield "containers", f"containers must be between 0 and {ceiling.containers}, the volunteer's ceiling"
     if not cpus >= CPUS_FLOOR:
         yield "cpus", f"CPUs per container must be at least {CPUS_FLOOR}"
-    elif not max(1, containers) * cpus <= ceiling.cpus + 1e-6:
+    elif not containers * cpus <= ceiling.cpus + 1e-6:
         yield "cpus", f"{_so_many(containers)} of {cpus:g} CPUs: the volunteer's ceiling is {ceiling.cpus:g} in all"
     if not memory >= MEMORY_FLOOR:
         yield "memory", f"memory per container must be at least {MEMORY_FLOOR >> 20} MiB"
-    elif not max(1, containers) * memory <= ceiling.memory:
+    elif not containers * memory <= ceiling.memory:
         most = f"the volunteer's ceiling is {ceiling.memory >> 20} MiB in all"
         yield "memory", f"{_so_many(containers)} of {memory >> 20} MiB: {most}"
 

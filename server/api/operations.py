@@ -43,12 +43,14 @@ def docs(services: Services, caller: Caller, _: None) -> Response:
     )
     page = (
         '<!doctype html><html lang="en"><meta charset="utf-8"><title>dockerComp API</title>'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
         '<link rel="stylesheet" href="/static/vendor/bootstrap.min.css"><main class="container py-4">'
         '<h1>dockerComp API</h1><p>The same as <a href="/api/v1/openapi.json">an OpenAPI 3.1 document</a>. '
         "Send <code>Authorization: Bearer TOKEN</code>; errors are RFC 9457 problems with a stable "
         "<code>code</code>.</p>"
-        '<table class="table"><thead><tr><th>Method</th><th>Path</th><th>For</th><th></th></tr></thead>'
-        f"<tbody>{rows}</tbody></table></main></html>"
+        '<div class="table-responsive" role="region" aria-label="Routes" tabindex="0">'
+        '<table class="table"><thead><tr><th>Method</th><th>Path</th><th>For</th><th>What</th></tr></thead>'
+        f"<tbody>{rows}</tbody></table></div></main></html>"
     )
     return Response(page, content_type="text/html; charset=utf-8")
 

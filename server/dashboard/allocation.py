@@ -46,7 +46,7 @@ class AllocationForm(FlaskForm):  # type: ignore[misc]
             containers=self.containers.data, cpus=self.cpus.data, memory=memory, paused=self.paused.data
         )
         for field, reason in allocation_violations(change, ceiling):
-            self[field].errors = [*self[field].errors, reason]
+            self[field].errors = [*self[field].errors, f"{reason[0].upper()}{reason[1:]}."]
         return None if self.errors else change
 
 

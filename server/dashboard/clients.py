@@ -66,7 +66,7 @@ def make(services: Services) -> Blueprint:
         form = AllocationForm()
         refused, status = _try(services, document, view, form)
         if status == 303:
-            return redirect(url_for("clients.client", client=client, _anchor="part-way"), 303)
+            return redirect(url_for("clients.client", client=client, _anchor="given"), 303)
         document, view = look(client)
         return Response(page(_CLIENT, parts(document, view), client=view, form=form, refused=refused), status)
 
@@ -86,14 +86,16 @@ _CLIENT = "dashboard/clients/client.html"
 
 
 def parts(document: Document, view: ClientView) -> dict[str, Part]:
-    """The live parts of a client's page; its change is looked at each second until it has come all the way."""
+    """The live parts of a client's page; a change is looked at each second until it has come all the way.
+
+    The change and the containers are one part, so that they never tell different stories.
+    """
     steps = way(view)
     facts = {"client": view, "refused_jobs": document.get("refused_jobs") or []}
-    containers = {"client": view, "total": Use.of(view.containers)}
+    now = {"steps": steps, "client": view, "total": Use.of(view.containers)}
     return {
         "facts": Part("dashboard/clients/facts.html", lambda: facts),
-        "way": Part("dashboard/clients/way.html", lambda: {"steps": steps}, 2 if settled(steps) else 1),
-        "containers": Part("dashboard/clients/containers.html", lambda: containers),
+        "now": Part("dashboard/clients/now.html", lambda: now, 2 if settled(steps) else 1),
     }
 
 

@@ -1,7 +1,7 @@
 """Errors as pages that say what is wrong and what to do; for the API they stay problems."""
 
 import structlog
-from flask import Blueprint, Flask, Response, g, render_template, request
+from flask import Blueprint, Flask, Response, current_app, g, request
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException
 
@@ -47,5 +47,6 @@ def _page_of(error: Exception) -> Response:
 
 
 def _page(status: int, title: str, detail: str) -> Response:
-    page = render_template("dashboard/refusal.html", title=title, detail=detail, request_id=g.get("request_id", ""))
-    return Response(page, status)
+    # Not by render_template, which asks the store who is logged in: the store may be what failed.
+    template = current_app.jinja_env.get_template("dashboard/refusal.html")
+    return Response(template.render(title=title, detail=detail, request_id=g.get("request_id", "")), status)

@@ -32,7 +32,7 @@ def number(count: float) -> str:
 
 def ago(seconds: float) -> str:
     """How long ago; all that is recent reads the same, so that a page that shows it need not change each second."""
-    if seconds < 10:
+    if seconds < 15:
         return "just now"
     for limit, unit in ((60, "s"), (3600, "min"), (86400, "h")):
         if seconds < limit:
