@@ -2,6 +2,8 @@
 
 from datetime import timezone
 
+import contextlib
+
 from pymongo import ReturnDocument
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
@@ -14,7 +16,7 @@ class Duties:
         self._duties = database["duties"]
 
     def hold(self, duty: str, holder: str, seconds: float) -> Document | None:
-        """Take or renew the duty for `seconds`; None while another process holds it. One round trip.
+        """Take or renew the duty for `seconds`; None while another process holds it. Two round trips.
 
         The document has the database's time in `now` and the fencing number in `fence`, which grows with each new
         holder.
@@ -28,15 +30,11 @@ class Duties:
         }
         free = {"$lt": ["$until", DATABASE_TIME]}
         with store_errors():
-            try:
-                return self._duties.find_one_and_update(
-                    {"_id": duty, "$expr": {"$or": [mine, free]}},
-                    [{"$set": change}],
-                    upsert=True,
-                    return_document=ReturnDocument.AFTER,
-                )
-            except DuplicateKeyError:
-                return None
+            with contextlib.suppress(DuplicateKeyError):  # two first holders: one makes it, both go on
+                self._duties.update_one({"_id": duty}, {"$setOnInsert": {"until": 0.0, "holder": ""}}, upsert=True)
+            return self._duties.find_one_and_update(
+                {"_id": duty, "$expr": {"$or": [mine, free]}}, [{"$set": change}], return_document=ReturnDocument.AFTER
+            )
 
     def give_up(self, duty: str, holder: str) -> None:
         """Let another process take it at once."""

@@ -1,0 +1,53 @@
+"""The background duties: one holder at a time, taken over when it is gone, and done by the real process."""
+
+import threading
+
+from server import housekeeping
+from server.settings import Settings
+from server.store import Store
+from tests.integration.simulated import Master
+
+
+def test_a_duty_has_one_holder_and_its_fence_grows_with_each_new_one(store: Store) -> None:
+    first = store.duties.hold("d", "a", 60)
+    assert first is not None and first["fence"] == 1
+    assert store.duties.hold("d", "b", 60) is None
+    again = store.duties.hold("d", "a", 60)
+    assert again is not None and again["fence"] == 1 and again["now"] >= first["now"]
+    store.duties.give_up("d", "a")
+    second = store.duties.hold("d", "b", 60)
+    assert second is not None and second["fence"] == 2
+    assert store.duties.hold("d", "a", 60) is None
+
+
+def test_a_duty_whose_holder_died_is_taken_over_when_its_time_is_up(store: Store) -> None:
+    assert store.duties.hold("d", "dead", -1) is not None
+    taken = store.duties.hold("d", "b", 60)
+    assert taken is not None and taken["holder"] == "b" and taken["fence"] == 2
+
+
+def test_two_processes_run_the_duties_and_a_job_is_moved_on(store: Store, settings: Settings) -> None:
+    """A map stage whose last chunk was accepted by a master that died before moving the job on."""
+    master = Master(store)
+    master.sync._stages.advance = lambda job: False  # type: ignore[method-assign]
+    job = master.submit(3, quorum=1)
+    volunteer = master.volunteer()
+    volunteer.work(3)
+    volunteer.work(0)
+    found = store.jobs.by_id(job)
+    assert found is not None and found["state"] == "running"
+    stop = threading.Event()
+    duties = [threading.Thread(target=housekeeping.run, args=(store, settings, stop)) for _ in range(2)]
+    for duty in duties:
+        duty.start()
+    try:
+        waiting = threading.Event()
+        for _ in range(300):
+            found = store.jobs.by_id(job)
+            if found is None or found["state"] != "running" or waiting.wait(0.1):
+                break
+        assert found is not None and found["state"] == "completed"
+    finally:
+        stop.set()
+        for duty in duties:
+            duty.join()
