@@ -1,8 +1,7 @@
 """The collection `duties`: who may do a background duty now, with a fencing number that only grows."""
 
-from datetime import timezone
-
 import contextlib
+from datetime import timezone
 
 from pymongo import ReturnDocument
 from pymongo.database import Database
