@@ -17,6 +17,8 @@ from dockercomp.machine.home import instance_label
 _HEAD = struct.Struct("<cI")
 _SIZE = struct.Struct("<I")
 _VERSION = b"1"
+_MOST_FIELDS, _LARGEST_RUN = 32_768, 4 * 1024 * 1024
+"""What the runner takes in one run."""
 _LARGEST_FRAME = 16 * 1024 * 1024
 _PATH_LIMIT = 100
 
@@ -38,7 +40,7 @@ class Run:
     env: Sequence[str]
 
     def encode(self) -> bytes:
-        """The payload of an R frame."""
+        """The payload of an R frame. Raises OSError where it is more than a runner, or a command line, can take."""
         kind = "none" if self.stdin is None else "inline" if isinstance(self.stdin, bytes) else "file"
         stdin = self.stdin.encode() if isinstance(self.stdin, str) else self.stdin or b""
         words = [self.mode, str(self.limit_ms), self.cwd, kind]
@@ -47,7 +49,10 @@ class Run:
         for group in (self.argv, self.env):
             fields.append(str(len(group)).encode())
             fields += [word.encode(errors="surrogateescape") for word in group]
-        return b"".join(_SIZE.pack(len(field)) + field for field in fields)
+        payload = b"".join(_SIZE.pack(len(field)) + field for field in fields)
+        if len(fields) > _MOST_FIELDS or len(payload) > _LARGEST_RUN:
+            raise OSError(f"{len(self.argv)} arguments are more than a command line can take")
+        return payload
 
 
 @dataclass(frozen=True)
@@ -109,9 +114,8 @@ class Channel:
         self._buffer = b""
         self._sending = threading.Lock()
 
-    def run(self, run: Run) -> None:
-        """Start a run. Raises ChannelError where the runner has gone."""
-        payload = run.encode()
+    def run(self, payload: bytes) -> None:
+        """Start an encoded run. Raises ChannelError where the runner has gone."""
         self._send(_HEAD.pack(b"R", len(payload)) + payload)
 
     def kill(self) -> None:

@@ -17,7 +17,7 @@ from dockercomp.protocol.orders import JobOrder
 from . import invocation
 from .capture import OUTPUT_LIMIT, Log, Output, digest_of
 from .cgroup import CgroupFiles, cgroup_paths
-from .channel import Channel, ChannelError, End, Listener, Run, decode_end, socket_folder
+from .channel import Channel, ChannelError, End, Listener, decode_end, socket_folder
 from .engine import ContainerSpec, Engine, EngineError
 from .runner import build as runner
 from .tasks import Outcome, Reading, Size, Task
@@ -148,9 +148,10 @@ class WarmContainer:
             with contextlib.suppress(OSError):
                 invocation.clear(self._input)
 
-    def _prepare(self, task: Task) -> Run:
+    def _prepare(self, task: Task) -> bytes:
         invocation.clear(self._input)
-        return invocation.run_of(self._order, task, self._size.cpus, self._input, has_program=self._program is not None)
+        has_program = self._program is not None
+        return invocation.run_of(self._order, task, self._size.cpus, self._input, has_program=has_program).encode()
 
     def cancel(self) -> None:
         """Abort what runs now; its Outcome is a failure with reason `refused`."""
@@ -158,7 +159,7 @@ class WarmContainer:
         if self._channel is not None:
             self._channel.kill()
 
-    def _run(self, run: Run, task: Task, on_log: Callable[[bytes], None] | None) -> Outcome:
+    def _run(self, run: bytes, task: Task, on_log: Callable[[bytes], None] | None) -> Outcome:
         """After it the container is at the chunk's end, or dead: a chunk half read would mix with the next."""
         try:
             return self._fed(run, task, on_log)
@@ -168,7 +169,7 @@ class WarmContainer:
             self._died(str(error))
             raise
 
-    def _fed(self, run: Run, task: Task, on_log: Callable[[bytes], None] | None) -> Outcome:
+    def _fed(self, run: bytes, task: Task, on_log: Callable[[bytes], None] | None) -> Outcome:
         assert self._channel is not None
         oom_before = self._oom_kills()
         log = Log(on_log)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from dockercomp.machine import manifest
+from dockercomp.protocol.messages import Piece
 from dockercomp.protocol.orders import JobOrder, ProgramSpec
 from tests.integration.docker_parts import container_of, engine_for, order_of
 from worker import capture
@@ -137,6 +138,48 @@ def test_processes_and_pools_that_a_function_leaves_are_gone_at_the_next_chunk(s
     assert answers == {b"3 True"}, "docker-init, the runner and the host process"
     pool = start(order_of(ProgramSpec(function="work:squares")), program)
     assert [pool.run(task()).payload for _ in range(2)] == [b"[1, 2]"] * 2
+
+
+def test_scratch_is_emptied_whatever_its_depth_and_its_modes(start: Start) -> None:
+    script = (
+        "import os, sys\n"
+        "found = os.listdir('/tmp') + os.listdir('/dev/shm')\n"
+        "os.chdir('/dev/shm' if sys.stdin.read() else '/tmp')\n"
+        "os.symlink('/dc/job', 'link'); os.mkfifo('fifo')\n"
+        "for depth in range(3000):\n"
+        "    os.mkdir('d'); os.chdir('d'); open('f', 'w').close()\n"
+        "    if depth % 7 == 0: os.chmod('.', 0)\n"
+        "    if depth % 7 == 0: os.chmod('/proc/self/cwd', 0o700)\n"
+        "os.mkdir('locked'); open('locked/x', 'w').close(); os.chmod('locked', 0); os.chmod('.', 0o500)\n"
+        "print(found)\n"
+    )
+    container = start(order_of(ProgramSpec(command=["python3", "-c", script])))
+    for data in (b"", b"x", b"", b"x", b""):
+        assert container.run(task(data)).payload == b"[]\n"
+
+
+def test_a_child_that_a_function_forked_never_answers_for_the_next_chunk(start: Start, program: Path) -> None:
+    (program / "work.py").write_text(
+        "import os\n"
+        "def go(data):\n"
+        "    child = os.fork()\n"
+        "    if child: os.waitpid(child, 0)\n"
+        "    return data if child else b'wrong'\n"
+    )
+    container = start(order_of(ProgramSpec(function="work:go")), program)
+    for data in (b"1", b"2", b"3"):
+        assert container.run(task(data)).payload == data
+
+
+def test_many_input_files(start: Start) -> None:
+    container = start(order_of(ProgramSpec(command=["sh", "-c", "echo $#", "x", "{inputs}"]), split="files"))
+
+    def files(count: int) -> Task:
+        pieces = tuple(Piece(name=f"{n:05}", size=0) for n in range(count))
+        return Task(lease="l", stage=0, index=0, input=b"", pieces=pieces)
+
+    assert container.run(files(5_000)).payload == b"5000\n"
+    assert container.run(files(2)).payload == b"2\n"
 
 
 def test_a_function_in_which_the_host_was_replaced_answers_again(start: Start, program: Path) -> None:

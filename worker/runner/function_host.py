@@ -19,7 +19,7 @@ _BLOCK = 1 << 20
 
 def main():
     sys.path.insert(0, os.getcwd())
-    channel = socket.socket(fileno=3)
+    channel, own = socket.socket(fileno=3), os.getpid()
     os.set_inheritable(3, False)
     functions = {}
     while True:
@@ -29,12 +29,16 @@ def main():
         call = _read(channel, struct.unpack("<I", head)[0])
         code, begun = 0, _cpu_us()
         try:
-            _answer(channel, _call(functions, call))
+            result = _call(functions, call)
+            if os.getpid() == own:
+                _answer(channel, result)
         except BaseException:  # the function's own SystemExit included: the host must live on
             traceback.print_exc()
             code = 1
         sys.stdout.flush()
         sys.stderr.flush()
+        if os.getpid() != own:  # a child that the function forked and that came back here: only its parent answers
+            os._exit(code)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         _send(channel, b"X", ("%d %d %d" % (code, _cpu_us() - begun, peak)).encode())
 

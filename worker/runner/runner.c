@@ -46,7 +46,7 @@
 #define VERSION "1"
 #define MAX_FRAME (4u << 20)
 #define BLOCK 65536
-#define MAX_FIELDS 4096
+#define MAX_FIELDS 32768
 #define NOT_RUN 127
 #define TICK_MS 1000
 #define PAUSE_US 1000000
@@ -196,34 +196,54 @@ static void kill_others(void) {
     }
 }
 
-static void empty(int parent, const char *name, dev_t device) {
-    int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    struct stat st;
-    if (fd < 0 && errno == EACCES && fchmodat(parent, name, 0700, 0) == 0)
-        fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0) return;
-    if (fstat(fd, &st) || st.st_dev != device) {
-        close(fd);
-        return;
-    }
-    fchmod(fd, 0700 | (st.st_mode & 01777));
-    DIR *dir = fdopendir(fd);
+/* The next entry of a folder that is none of "." and ".."; NULL at its end. */
+static const char *next_in(DIR *dir) {
     struct dirent *entry;
-    while (dir && (entry = readdir(dir))) {
-        if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, "..")) continue;
-        if (unlinkat(fd, entry->d_name, 0) == 0) continue;
-        empty(fd, entry->d_name, device);
-        unlinkat(fd, entry->d_name, AT_REMOVEDIR);
+    while ((entry = readdir(dir)))
+        if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, "..")) return entry->d_name;
+    return NULL;
+}
+
+/* Empty one folder below `top` and remove it. Folders in it are moved up into `top` rather than entered, so that no
+ * depth of them needs more than these two descriptors. Returns whether anything went. */
+static int flatten(int top, const char *name) {
+    static unsigned long serial;
+    char above[32];
+    const char *inner;
+    int went = 0;
+    fchmodat(top, name, 0700, 0);
+    int fd = openat(top, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    while (dir && (inner = next_in(dir))) {
+        if (unlinkat(fd, inner, 0)) {
+            fchmodat(fd, inner, 0700, 0);
+            snprintf(above, sizeof above, ".dc-%lu", serial++);
+            if (renameat(fd, inner, top, above)) continue;
+        }
+        went = 1;
+    }
+    if (dir) closedir(dir);
+    else if (fd >= 0) close(fd);
+    return unlinkat(top, name, AT_REMOVEDIR) == 0 || went;
+}
+
+static void empty(const char *place) {
+    int top = open(place, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), went = 1;
+    DIR *dir = top < 0 ? NULL : fdopendir(top);
+    const char *name;
+    while (dir && went) {
+        went = 0;
+        rewinddir(dir);
+        while ((name = next_in(dir)))
+            if (unlinkat(top, name, 0) == 0 || flatten(top, name)) went = 1;
     }
     if (dir) closedir(dir);
 }
 
 static void empty_scratch(void) {
-    static const char *places[] = {"/tmp", "/dev/shm", "/var/tmp"};
-    for (int i = 0; i < 3; i++) {
-        struct stat st;
-        if (lstat(places[i], &st) == 0 && S_ISDIR(st.st_mode)) empty(AT_FDCWD, places[i], st.st_dev);
-    }
+    empty("/tmp");
+    empty("/dev/shm");
+    empty("/var/tmp"); /* writable only where an image makes it so */
 }
 
 /* --- starting processes ----------------------------------------------------------------------------------------- */
