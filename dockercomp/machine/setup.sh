@@ -36,7 +36,7 @@ prepare_home() {
   (umask 022 && mkdir -p "$DC_HOME") || fail "cannot make DC_HOME=$DC_HOME; name a folder that you can write to."
   chmod 0755 "$DC_HOME"
   say "Everything of one dockerComp instance. Remove it with: cleanup" >"$DC_HOME/.dockercomp"
-  printf '%s' "$_made" | while IFS= read -r _folder; do record directory "$_folder" false; done
+  [ -z "$_made" ] || printf '%s\n' "$_made" | while IFS= read -r _folder; do record directory "$_folder" false; done
   mkdir -p "$DC_HOME/log" "$DC_HOME/run" "$DC_HOME/cache"
 }
 

@@ -60,3 +60,14 @@ def test_shell_scripts_see_what_is_recorded(tmp_path: Path) -> None:
     assert manifest.path_of(tmp_path).read_text() == before
     shell(tmp_path, "forget package gcc; record package gcc true")
     assert manifest.entries(tmp_path) == [Entry("package", "gcc", True)]
+
+
+def test_the_folders_above_a_new_home_are_recorded_outermost_first(tmp_path: Path) -> None:
+    home = tmp_path / "a" / "b" / "home"
+    shell(home, "prepare_home; prepare_home")
+    assert manifest.entries(home) == [
+        Entry("directory", str(tmp_path / "a"), False),
+        Entry("directory", str(tmp_path / "a" / "b"), False),
+    ]
+    shell(tmp_path / "a" / "b" / "other", "prepare_home")
+    assert manifest.entries(tmp_path / "a" / "b" / "other") == []
