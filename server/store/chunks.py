@@ -10,7 +10,7 @@ from pymongo.errors import BulkWriteError, OperationFailure
 from server import lifecycle
 from server.lifecycle import Chunk
 
-from .connection import Document, store_errors
+from .connection import QUICK, Document, store_errors
 
 _DUPLICATE_KEY = 11000
 
@@ -20,6 +20,7 @@ class Chunks:
 
     def __init__(self, database: Database[Document]) -> None:
         self._chunks = database["chunks"]
+        self._leasing = self._chunks.with_options(write_concern=QUICK)
 
     def insert_new(self, chunks: Sequence[Chunk]) -> list[Chunk]:
         """Insert chunks that must not exist yet; returns those this call inserted (of two issuers only one does)."""
@@ -27,7 +28,7 @@ class Chunks:
             return []
         with store_errors():
             try:
-                self._chunks.insert_many([_to_document(chunk, "") for chunk in chunks], ordered=False)
+                self._leasing.insert_many([_to_document(chunk, "") for chunk in chunks], ordered=False)
             except BulkWriteError as error:
                 failed = error.details["writeErrors"]
                 if any(entry["code"] != _DUPLICATE_KEY for entry in failed):

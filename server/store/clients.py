@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pymongo import ReturnDocument, UpdateOne
 from pymongo.database import Database
 
-from .connection import DATABASE_TIME, Document, store_errors
+from .connection import DATABASE_TIME, QUICK, Document, store_errors
 
 
 class Clients:
@@ -13,6 +13,7 @@ class Clients:
 
     def __init__(self, database: Database[Document]) -> None:
         self._clients = database["clients"]
+        self._quick = self._clients.with_options(write_concern=QUICK)
 
     def enrol(self, client: Document) -> Document:
         """Insert a new client, or give the one with the same `request` its new secret; returns the stored one."""
@@ -49,7 +50,7 @@ class Clients:
             **seen,
         }
         with store_errors():
-            return self._clients.find_one_and_update(
+            return self._quick.find_one_and_update(
                 {"_id": client, "secret_hash": secret_hash, "state": "alive"},
                 [{"$set": change}],
                 return_document=ReturnDocument.AFTER,
@@ -139,7 +140,7 @@ class Clients:
             writes.append(UpdateOne({"_id": client}, update))
         if writes:
             with store_errors():
-                self._clients.bulk_write(writes, ordered=False)
+                self._quick.bulk_write(writes, ordered=False)
 
 
 def _without_state(client: Document) -> Document:

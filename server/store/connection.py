@@ -27,6 +27,12 @@ _AUTHENTICATION_FAILED = 18
 _UNAUTHORIZED = 13
 
 
+QUICK = WriteConcern(w=1, j=False)
+"""For writes that nothing acknowledged rests on: heartbeats, counters, and what hands out work. A crash may take the
+last of them, always with all that was written later; then a lease is unknown, or a range is handed out again, and the
+chunk is done once more. Results and their payloads are written with the database's default: majority, journaled."""
+
+
 class StoreRefused(RuntimeError):
     """The configured MongoDB cannot be used; the message says what is wrong and what to do."""
 

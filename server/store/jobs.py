@@ -11,7 +11,7 @@ from pymongo import ReturnDocument
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
-from .connection import DATABASE_TIME, Document, store_errors
+from .connection import DATABASE_TIME, QUICK, Document, store_errors
 
 _LIGHT = {"order": 0, "signature": 0, "open_ranges": 0}
 """Left out where many jobs are read."""
@@ -22,6 +22,7 @@ class Jobs:
 
     def __init__(self, database: Database[Document]) -> None:
         self._jobs = database["jobs"]
+        self._quick = self._jobs.with_options(write_concern=QUICK)
 
     def insert(self, job: Document) -> Document:
         """Store a submission; where the owner sent the same Idempotency-Key before, the job of then is returned."""
@@ -80,7 +81,7 @@ class Jobs:
         stop = {"$min": ["$total", {"$add": ["$cursor", count]}]}
         opened = {"id": {"$literal": range_id}, "start": "$cursor", "stop": stop, "at": DATABASE_TIME}
         with store_errors():
-            before = self._jobs.find_one_and_update(
+            before = self._quick.find_one_and_update(
                 {"_id": job, "state": "running", "stage": stage, "$expr": {"$lt": ["$cursor", "$total"]}},
                 [{"$set": {"cursor": stop, "open_ranges": {"$concatArrays": ["$open_ranges", [opened]]}}}],
                 projection={"cursor": 1, "total": 1},
@@ -93,12 +94,12 @@ class Jobs:
     def close_range(self, job: str, range_id: str) -> None:
         """The range's chunks exist."""
         with store_errors():
-            self._jobs.update_one({"_id": job}, {"$pull": {"open_ranges": {"id": range_id}}})
+            self._quick.update_one({"_id": job}, {"$pull": {"open_ranges": {"id": range_id}}})
 
     def count(self, job: str, changes: dict[str, int]) -> Document:
         """Add to the counters, which are caches for the eye; returns all of them as they are then."""
         with store_errors():
-            after = self._jobs.find_one_and_update(
+            after = self._quick.find_one_and_update(
                 {"_id": job},
                 {"$inc": {f"counters.{key}": value for key, value in changes.items()}},
                 projection={"counters": 1},
