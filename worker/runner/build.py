@@ -1,17 +1,19 @@
 """Builds the runner for this machine's platform: `python -m worker.runner.build` prints its path.
 
-One small static C program a platform, in worker/runner/bin; built anew only when its source changed.
+One small static C program a platform, in worker/runner/bin; built anew only when a source or a flag changed.
 """
 
 import hashlib
+import os
 import platform
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 _HERE = Path(__file__).resolve().parent
-SOURCE = _HERE / "runner.c"
+SOURCES = sorted([*_HERE.glob("*.c"), *_HERE.glob("*.h")])
 _COMPILERS = ("cc", "gcc", "musl-gcc", "clang")
 _FLAGS = ("-static", "-Os", "-s", "-std=gnu11", "-Wall", "-Wextra", "-Werror")
 _MACHINES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
@@ -34,15 +36,15 @@ def build() -> Path:
     """The runner for this machine, built if needed. Raises RunnerMissingError."""
     target = binary(own_architecture())
     stamp = target.with_suffix(".source")
-    revision = hashlib.sha256(SOURCE.read_bytes()).hexdigest()
+    revision = _revision()
     if target.exists() and stamp.exists() and stamp.read_text() == revision:
         return target
     compiler = next(filter(None, map(shutil.which, _COMPILERS)), None)
     if compiler is None:
         raise RunnerMissingError("no C compiler here to build the runner: apt-get install gcc libc6-dev")
     target.parent.mkdir(exist_ok=True)
-    made = target.with_suffix(".new")
-    command = [compiler, *_FLAGS, "-o", str(made), str(SOURCE)]
+    made = target.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
+    command = [compiler, *_FLAGS, "-o", str(made), *(str(path) for path in SOURCES if path.suffix == ".c")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RunnerMissingError(f"the runner cannot be built ({' '.join(command)}):\n{done.stderr.strip()[-1500:]}")
@@ -50,6 +52,11 @@ def build() -> Path:
     made.replace(target)
     stamp.write_text(revision)
     return target
+
+
+def _revision() -> str:
+    parts = [" ".join(_FLAGS).encode(), *(path.read_bytes() for path in SOURCES)]
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
 
 def find(architecture: str) -> Path:
