@@ -23,7 +23,7 @@ KEPT = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "http_proxy", "htt
 """Variables of the installing shell that the worker needs as well, to get out of this network."""
 _NEEDS_A_PERSON = "76 77 78"
 _REGISTERED_S = 90.0
-_RESTARTS = 4
+_RESTARTS = 3
 """A worker that ended so often while it was to register will not."""
 _POLL_S = 0.2
 
