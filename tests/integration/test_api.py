@@ -12,13 +12,24 @@ import msgspec
 import pytest
 import requests
 
-from dockercomp.protocol.errors import Busy, ChecksumMismatch, DockercompError, Forbidden, NotFound, Unauthorized
+from dockercomp.protocol.errors import (
+    BadRequest,
+    Busy,
+    ChecksumMismatch,
+    Conflict,
+    DockercompError,
+    Forbidden,
+    InvalidJob,
+    NotFound,
+    Unauthorized,
+)
 from dockercomp.protocol.messages import PART_LIMIT, EnrolAnswer, EnrolRequest, SyncAnswer, SyncRequest
+from dockercomp.protocol.orders import InputSpec, JobSpec, ProgramSpec, VerifySpec
 from dockercomp.protocol.routes import ROUTES, Route
 from dockercomp.protocol.transport import Connection, content_digest
-from dockercomp.protocol.views import BlobStatus, ClientView, Health
+from dockercomp.protocol.views import BlobStatus, ClientView, Health, InputFile, JobPage, JobView, SubmitRequest
 from tests.integration.masters import RunningMaster, running_master
-from tests.integration.simulated import CEILING, MACHINE
+from tests.integration.simulated import CEILING, MACHINE, Master
 
 
 @pytest.fixture(scope="module")
@@ -215,6 +226,81 @@ def test_the_installer_has_the_configured_address_and_no_token_of_its_own(master
 @pytest.mark.parametrize("path", ["../secrets/flask.key", "..%2f..%2fsecrets%2fflask.key", ".hidden", "nothing.whl"])
 def test_only_package_files_are_served(master: RunningMaster, path: str) -> None:
     assert requests.get(f"{master.url}/worker/{path}", timeout=10).status_code == 404
+
+
+def submission(**spec: object) -> SubmitRequest:
+    fields = {
+        "name": "n",
+        "image": "i",
+        "input": InputSpec(split="range", start=0, stop=5, per_chunk=1),
+        "map": ProgramSpec(command=["true"]),
+    }
+    return SubmitRequest(spec=JobSpec(**{**fields, **spec}))  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def with_image(master: RunningMaster) -> None:
+    with master.store() as store:
+        Master(store)
+
+
+def test_a_submission_is_safe_to_repeat(master: RunningMaster, with_image: None) -> None:
+    headers = {"Idempotency-Key": secrets.token_hex(4)}
+    first = master.admin().call("submit", JobView, submission(), headers=headers)
+    second = master.admin().call("submit", JobView, submission(), headers=headers)
+    other = master.admin().call("submit", JobView, submission())
+    assert first.id == second.id != other.id
+    cancelled = master.admin().call("job_cancel", JobView, job=first.id)
+    assert cancelled.state == "cancelled"
+    assert master.admin().call("job_cancel", JobView, job=first.id).state == "cancelled"
+    with pytest.raises(Conflict, match="no result"):
+        master.admin(retries=0).request("job_result", job=first.id)
+
+
+def test_jobs_come_a_page_at_a_time_newest_first(master: RunningMaster, with_image: None) -> None:
+    made = [master.admin().call("submit", JobView, submission()).id for _ in range(5)]
+    seen: list[str] = []
+    cursor: str | None = ""
+    while cursor is not None and len(seen) < 5:
+        params = {"limit": 2, **({"cursor": cursor} if cursor else {})}
+        page = master.admin().call("jobs", JobPage, params=params)
+        seen += [job.id for job in page.jobs]
+        cursor = page.next
+    assert seen[:5] == made[::-1]
+    for params in ({"limit": "0"}, {"limit": "x"}, {"cursor": "nonsense"}):
+        with pytest.raises(BadRequest):
+            master.admin(retries=0).call("jobs", JobPage, params=params)
+
+
+@pytest.mark.parametrize(
+    ("spec", "code"),
+    [
+        ({"image": "nobody/has-it"}, "unknown_image"),
+        ({"input": InputSpec(split="range", start=5, stop=5)}, "invalid_job"),
+        ({"input": InputSpec(split="lines")}, "invalid_job"),
+        ({"verify": VerifySpec(quorum=0)}, "invalid_job"),
+        ({"map": ProgramSpec()}, "invalid_job"),
+        ({"map": ProgramSpec(command=[])}, "invalid_job"),
+        ({"name": ""}, "invalid_job"),
+    ],
+)
+def test_a_job_that_cannot_run_is_refused_and_not_stored(
+    master: RunningMaster, with_image: None, spec: dict[str, object], code: str
+) -> None:
+    before = len(master.admin().call("jobs", JobPage, params={"limit": 500}).jobs)
+    with pytest.raises(DockercompError) as refused:
+        master.admin(retries=0).call("submit", JobView, submission(**spec))
+    assert refused.value.code == code
+    assert len(master.admin().call("jobs", JobPage, params={"limit": 500}).jobs) == before
+
+
+def test_inputs_that_were_not_uploaded_are_named(master: RunningMaster, with_image: None) -> None:
+    lines = InputSpec(split="lines")
+    request = msgspec.structs.replace(
+        submission(input=lines), inputs=[InputFile(name="data.csv", digest="0" * 64, size=5)]
+    )
+    with pytest.raises(InvalidJob, match=r"data\.csv was not uploaded"):
+        master.admin(retries=0).call("submit", JobView, request)
 
 
 def test_unknown_things_are_not_found(master: RunningMaster) -> None:

@@ -2,10 +2,13 @@
 
 import threading
 
-from server import housekeeping
+import pytest
+
+from dockercomp.protocol.errors import Unauthorized
+from server import describing, housekeeping
 from server.settings import Settings
 from server.store import Store
-from tests.integration.simulated import Master
+from tests.integration.simulated import Master, Volunteer
 
 
 def test_a_duty_has_one_holder_and_its_fence_grows_with_each_new_one(store: Store) -> None:
@@ -51,3 +54,24 @@ def test_two_processes_run_the_duties_and_a_job_is_moved_on(store: Store, settin
         stop.set()
         for duty in duties:
             duty.join()
+
+
+def test_a_silent_client_is_shown_as_such_and_a_long_silent_one_is_retired(store: Store, settings: Settings) -> None:
+    master = Master(store)
+    quiet, lively = master.volunteer(), master.volunteer()
+    quiet.work(0)
+    lively.work(0)
+    duties = housekeeping.Housekeeping(store, settings)
+    now = store.duties.now()
+
+    def state(volunteer: Volunteer, at: float) -> str:
+        document = store.clients.by_id(volunteer.id)
+        assert document is not None
+        return describing.client(document, at, settings.silent_after_s).state
+
+    assert (state(quiet, now), state(quiet, now + settings.silent_after_s + 1)) == ("alive", "silent")
+    store.database["clients"].update_one({"_id": quiet.id}, {"$inc": {"seen": -settings.retire_after_s - 60}})
+    duties.round(now)
+    assert (state(quiet, now), state(lively, now)) == ("retired", "alive")
+    with pytest.raises(Unauthorized, match="enrol again"):
+        quiet.work(0)

@@ -8,6 +8,7 @@ from pymongo import MongoClient
 
 from dockercomp.protocol.errors import StaleSync, Unauthorized
 from dockercomp.protocol.messages import Failure, Lease
+from server import describing
 from server.housekeeping import Housekeeping
 from server.settings import Settings
 from server.stages import Stages
@@ -270,3 +271,22 @@ def test_a_large_result_is_sent_once_and_not_by_an_agreeing_later_client(master:
             master.store.blobs.put(large)
             assert [ack.status for ack in volunteer.send(volunteer.request(0)).acks] == ["stored"]
     assert result_of(master, job) == large
+
+
+def test_a_job_that_the_pool_cannot_run_says_why(master: Master) -> None:
+    def waiting(job: str) -> str:
+        document = master.store.jobs.by_id(job)
+        assert document is not None
+        return describing.job(document, master.store.clients.alive_since(master.store.duties.now() - 15)).waiting
+
+    job = master.submit(5, quorum=3)
+    assert "no client is connected" in waiting(job)
+    for _ in range(2):
+        master.volunteer().work()
+    assert "a quorum of 3 needs 3 different clients, and 2 can" in waiting(job)
+    third = master.volunteer()
+    third.work()
+    assert waiting(job) == ""
+    master.store.clients.allocate(third.id, 1, {"version": 2, "containers": 1, "cpus": 1.0, "memory": 16 << 20})
+    assert "and 2 can run this job" in waiting(job)
+    assert "needs 256 MiB of memory" in third.work().why_idle
