@@ -309,7 +309,7 @@ summary() {
   say "  log        $DC_HOME/log/worker.log"
   say "  limits     $DC_HOME/configuration (DC_CONTAINERS, DC_CPUS, DC_MEMORY)"
   say "  pause      $DC_HOME/bin/dockercomp-worker pause 2h"
-  say "  stop       $DC_HOME/bin/dockercomp-worker stop"
+  say "  stop       $DC_HOME/bin/dockercomp-worker stop (start it again: run this installer again)"
   say "  remove     $DC_HOME/uninstall"
 }
 

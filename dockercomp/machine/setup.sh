@@ -15,12 +15,16 @@ is_root() { [ "$(id -u)" = 0 ]; }
 
 systemd_runs() { [ -d /run/systemd/system ]; }
 
-# machine MODULE ARGUMENTS: runs one of our standard-library modules, before there is an environment and after.
+# machine MODULE ARGUMENTS: runs one of our standard-library modules, from the environment as soon as there is one:
+# what it starts must not find us by PYTHONPATH.
 machine() {
   _module=$1
   shift
-  if [ -x "$DC_HOME/env/bin/python" ]; then _python=$DC_HOME/env/bin/python; else _python=python3; fi
-  PYTHONPATH="$DC_CODE" PYTHONDONTWRITEBYTECODE=1 "$_python" -m "dockercomp.machine.$_module" "$@"
+  if [ -e "$DC_HOME/env/.stamp" ]; then
+    "$DC_HOME/env/bin/python" -m "dockercomp.machine.$_module" "$@"
+  else
+    PYTHONPATH="$DC_CODE" PYTHONDONTWRITEBYTECODE=1 python3 -m "dockercomp.machine.$_module" "$@"
+  fi
 }
 
 # prepare_home: DC_HOME with the file that marks it as ours, without which nothing is ever removed.

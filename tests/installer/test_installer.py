@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from dockercomp import images, jobfolder
+from dockercomp.client import Client
 from dockercomp.machine import supervisor
 from tests.installer.conftest import ROOT, Volunteer, interrupt, wait_until
+from tests.integration.docker_parts import engine_for, image_id
 from tests.integration.masters import RunningMaster, free_port
 
 
@@ -118,14 +121,16 @@ def test_interrupted_in_a_step_it_leaves_nothing(
     assert (volunteer.home.parent / "foreign").exists()
 
 
-def test_install_again_stop_and_uninstall(volunteer: Volunteer, master: RunningMaster) -> None:
+def test_install_again_stop_and_uninstall(volunteer: Volunteer, master: RunningMaster, tmp_path: Path) -> None:
     code, said = volunteer.run(*towards(master), NO_PROXY="127.0.0.1,kept.example.org", DC_CONTAINERS="1")
     assert code == 0, said
     first = status(volunteer)
-    assert first["client"] in said or first["client"]
+    assert first["client"] in said
     assert first["ceiling"]["containers"] == 1
     programs = json.loads((volunteer.home / "run" / "worker.programs.json").read_text())["programs"]
     assert programs[0]["env"]["NO_PROXY"] == "127.0.0.1,kept.example.org", "proxies are kept"
+
+    assert run_a_job(master, tmp_path) == b"4950\n", "its containers run"
 
     before = files(volunteer.home)
     code, said = volunteer.run(*towards(master), NO_PROXY="127.0.0.1,kept.example.org", DC_CONTAINERS="1")
@@ -159,6 +164,40 @@ def test_the_master_serves_it_with_its_address_and_only_a_link_has_the_token(mas
     linked = requests.get(f"{master.url}/installer.sh?token=abc", timeout=10).text
     assert "DC_SERVED_TOKEN='abc'" in linked
     assert plain.replace(f"DC_SERVED_URL='{master.url}'", "DC_SERVED_URL=''") == (ROOT / "installer.sh").read_text()
+
+
+JOB = """
+name = "sum"
+image = "dockercomp/python"
+[input]
+split = "range"
+start = 0
+stop = 100
+per_chunk = 100
+[map]
+command = ["python3", "-c", "import sys; print(sum(range(int(sys.argv[1]), int(sys.argv[2]))))", "{start}", "{stop}"]
+[verify]
+policy = "none"
+[resources]
+memory = "64 MiB"
+disk = "16 MiB"
+"""
+
+
+def run_a_job(master: RunningMaster, scratch: Path) -> bytes:
+    """The result of a job of one chunk."""
+    folder = scratch / "job"
+    folder.mkdir()
+    (folder / "job.toml").write_text(JOB)
+    engine = engine_for(scratch)
+    image_id(engine)
+    with Client(master.url, master.admin_token) as client:
+        with images.saved("dockercomp/python") as archive:
+            client.push_image("dockercomp/python", archive)
+        job = client.submit(jobfolder.load(folder), [])
+        *_, last = client.follow(job.id)
+        assert last.state == "completed", last
+        return b"".join(client.result(job.id))
 
 
 def status(volunteer: Volunteer) -> dict:

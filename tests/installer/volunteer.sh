@@ -21,6 +21,9 @@ sh /tmp/installer.sh --yes
 worker status --json >/tmp/status
 python3 -c 'import json; found = json.load(open("/tmp/status")); assert found["client"], found' || die "the worker is not registered"
 
+echo "== doctor"
+worker doctor || die "the doctor found something"
+
 echo "== install again"
 state >/tmp/state.first
 worker status --json | python3 -c 'import json, sys; print(json.load(sys.stdin)["pid"])' >/tmp/pid.first
