@@ -8,7 +8,7 @@ from pathlib import Path
 from dockercomp.machine import docker_host
 from dockercomp.machine.docker_host import NoEngineError, NoPermissionError
 from dockercomp.machine.home import instance_label
-from dockercomp.protocol.errors import DockercompError, NotFound, Unauthorized
+from dockercomp.protocol.errors import DockercompError, Forbidden, NotFound, Unauthorized
 
 from . import identity
 from .describe import Check
@@ -121,8 +121,8 @@ def _credentials(settings: Settings, master: MasterClient) -> Check:
         return Check(name="credentials", result="FAIL", finding="not enrolled, and no enrolment token", todo=todo)
     try:
         master.authorised(who.client, who.secret).check_credentials()
-    except NotFound:
-        pass
+    except (NotFound, Forbidden):
+        pass  # it was asked for a lease that nobody has: what counts is that it knows us
     except Unauthorized as error:
         todo = "set DC_TOKEN to a new token from the master's admin, then start the worker again"
         return Check(name="credentials", result="FAIL", finding=f"client {who.client} is refused: {error}", todo=todo)
