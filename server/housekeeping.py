@@ -42,7 +42,6 @@ class Housekeeping:
     def round(self, now: float) -> None:
         self._reclaim_from_silent(now)
         running = self._store.jobs.running(limit=1000)
-        self._expire([job["_id"] for job in running], now)
         for job in self._store.jobs.with_open_ranges(now - OPEN_RANGE_S):
             made = self._scheduling.reissue(job)
             _log.warning("open range issued again", job=job["_id"], chunks=made)
@@ -50,7 +49,8 @@ class Housekeeping:
             if self._stages.advance(job):
                 _log.info("job moved on", job=job["_id"], stage=job["stage"])
                 continue
-            self._change(self._store.chunks.stuck(job["_id"]), lifecycle.forgive)
+            if job["counters"].get("failed"):
+                self._change(self._store.chunks.stuck(job["_id"]), lifecycle.forgive)
         for ended in self._store.jobs.unswept():
             self._store.chunks.cancel_open(ended)
             self._store.jobs.set_swept(ended)
@@ -67,12 +67,6 @@ class Housekeeping:
         if retired:
             _log.info("clients retired", count=retired)
 
-    def _expire(self, jobs: list[str], now: float) -> None:
-        expired = self._store.chunks.past_deadline(jobs, now)
-        self._change(expired, lambda chunk: _release_expired(chunk, now))
-        if expired:
-            _log.info("leases expired", chunks=len(expired))
-
     def _change(self, chunks: list[Chunk], rule: Callable[[Chunk], Chunk]) -> None:
         changes = [(chunk, after) for chunk in chunks if (after := rule(chunk)) is not chunk]
         self._store.chunks.compare_and_set(changes, secrets.token_hex(8))
@@ -81,13 +75,6 @@ class Housekeeping:
 def _release_of(chunk: Chunk, client: str) -> Chunk:
     for replica in chunk.replicas:
         if replica.client == client:
-            chunk = lifecycle.release(chunk, replica.lease).chunk
-    return chunk
-
-
-def _release_expired(chunk: Chunk, now: float) -> Chunk:
-    for replica in chunk.replicas:
-        if replica.deadline < now:
             chunk = lifecycle.release(chunk, replica.lease).chunk
     return chunk
 

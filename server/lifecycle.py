@@ -123,11 +123,6 @@ def barred_clients(chunk: Chunk) -> list[str]:
     return [r.client for r in chunk.replicas if r.state != "gone" and not (r.state == "failed" and r.forgiven)]
 
 
-def nearest_deadline(chunk: Chunk) -> float | None:
-    """When the first of its live leases ends, database time in seconds."""
-    return min((r.deadline for r in chunk.replicas if r.state in LIVE), default=None)
-
-
 def grant(chunk: Chunk, *, client: str, owner: str, nonce: str, deadline: float, sync: str = "") -> Chunk | None:
     """Lease the chunk to a client; None where it may not have it: no replica needed, or it took part already."""
     if chunk.state != "open" or chunk.need < 1 or client in barred_clients(chunk):

@@ -26,7 +26,12 @@ class Metrics:
             registry=self.registry,
             buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5),
         )
-        self.chunks = Counter("dockercomp_chunks", "Chunks by what became of them.", ["event"], registry=self.registry)
+        self.chunks = Counter(
+            "dockercomp_chunk_changes",
+            "Chunks that syncs changed, or found changed by another sync.",
+            ["outcome"],
+            registry=self.registry,
+        )
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:

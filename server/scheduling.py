@@ -73,6 +73,15 @@ def deadline_s(spec: JobSpec) -> float:
     return 2 * spec.resources.time_limit + 600
 
 
+def _open_share(jobs: Sequence[RunningJob], want: int) -> int:
+    """How many open chunks to ask for. Of a quorum of q, q - 1 in q replicas are of open chunks; asking for no more
+    while there are fresh ones keeps a reserve, so that clients asking at once do not all want the same."""
+    if not any(job.document["cursor"] < job.document["total"] for job in jobs):
+        return want if jobs else 0
+    quorum = max(job.rules.quorum for job in jobs)
+    return -(-want * (quorum - 1) // quorum)
+
+
 class Scheduling:
     """Duties over leases. Holds no state between calls."""
 
@@ -84,10 +93,11 @@ class Scheduling:
 
         `taken` are chunks that this sync changes already."""
         grants = Grants()
-        if want < 1 or not jobs:
+        share = _open_share(jobs, want)
+        if share < 1:
             return grants
         by_id = {job.id: job for job in jobs}
-        for chunk in self._store.chunks.needing_replicas(list(by_id), client["_id"], secrets.token_hex(6), want):
+        for chunk in self._store.chunks.needing_replicas(list(by_id), client["_id"], share):
             if chunk.id in taken or chunk.stage != by_id[chunk.job].document["stage"]:
                 continue
             leased = self._lease(client, chunk, by_id[chunk.job].spec, sync)

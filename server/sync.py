@@ -66,16 +66,16 @@ class Sync:
             jobs = [running_job(document) for document in self._store.jobs.running()]
 
         reports, intake = request.results[:SYNC_LIMIT], Intake()
-        with phase("store payloads"):
-            durable, corrupted = self._verification.store_payloads(reports)
         with phase("read its chunks"):
             mine = self._my_chunks(client_id, request)
+        with phase("store payloads"):
+            durable, corrupted = self._verification.store_payloads(reports, mine.values())
         with phase("decide"):
             self._verification.take_in(
                 client_id, [r for r in reports if r.lease not in corrupted], mine, durable, intake
             )
             self._verification.refuse(client_id, corrupted, mine, intake)
-            again = self._drop_unnamed(client_id, request, mine, intake, sync)
+            again = self._end_leases(client, request, mine, intake, sync)
 
         want = 0 if request.leaving or client["repeat"] else min(request.want, SYNC_LIMIT)
         fit, why_unfit = _fit_jobs(client, jobs)
@@ -87,6 +87,8 @@ class Sync:
         with phase("compare and set"):
             stored = self._store.chunks.compare_and_set(changes, secrets.token_hex(8))
         leased = [after for _, after in grants.changes if after.id in stored]
+        self._metrics.chunks.labels("stored").inc(len(stored))
+        self._metrics.chunks.labels("changed by another meanwhile").inc(len(changes) - len(stored))
         with phase("issue fresh chunks"):
             leased += self._scheduling.issue(client, fit, want - len(leased), sync)
         with phase("count"):
@@ -115,20 +117,23 @@ class Sync:
         reported = {lifecycle.chunk_of_lease(report.lease) for report in request.results} - {""}
         return {chunk.id: chunk for chunk in self._store.chunks.of_client(client_id, reported)}
 
-    def _drop_unnamed(
-        self, client_id: str, request: SyncRequest, mine: dict[str, Chunk], intake: Intake, sync: str
+    def _end_leases(
+        self, client: Document, request: SyncRequest, mine: dict[str, Chunk], intake: Intake, sync: str
     ) -> list[Chunk]:
-        """Return earlier leases that the client does not name any more; those granted by this very sync, whose answer
-        was lost, are given again."""
+        """Take back earlier leases that the client does not name any more, and those past their deadline; leases
+        granted by this very sync, whose answer was lost, are given again."""
         named = {*request.held, *(report.lease for report in request.results)}
         again: list[Chunk] = []
         for chunk in mine.values():
             for replica in chunk.replicas:
-                if replica.client != client_id or replica.state not in lifecycle.LIVE or replica.lease in named:
+                if replica.client != client["_id"] or replica.state not in lifecycle.LIVE:
                     continue
-                if replica.sync == sync:
-                    again.append(chunk)
-                    continue
+                if replica.deadline >= client["seen"]:
+                    if replica.lease in named:
+                        continue
+                    if replica.sync == sync:
+                        again.append(chunk)
+                        continue
                 before = intake.present(chunk)
                 intake.change(before, lifecycle.release(before, replica.lease).chunk)
         return again

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dockercomp.protocol.messages import INLINE_LIMIT, Ack, Failure, ResultReport
@@ -38,8 +38,10 @@ class Verification:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def store_payloads(self, reports: Sequence[ResultReport]) -> tuple[set[str], set[str]]:
-        """Store the payloads that ride along; returns the durable digests, and the leases of corrupted ones."""
+    def store_payloads(self, reports: Sequence[ResultReport], chunks: Iterable[Chunk]) -> tuple[set[str], set[str]]:
+        """Store the payloads that ride along, but those that an earlier result of `chunks` brought; returns the
+        durable digests, and the leases of corrupted ones."""
+        durable = {replica.digest for chunk in chunks for replica in chunk.replicas if replica.state == "returned"}
         good: dict[str, bytes] = {}
         corrupted: set[str] = set()
         for report in reports:
@@ -48,7 +50,8 @@ class Verification:
                     good[report.digest] = report.payload
                 else:
                     corrupted.add(report.lease)
-        return self._store.payloads.put(good), corrupted
+        new = {digest: payload for digest, payload in good.items() if digest not in durable}
+        return durable | self._store.payloads.put(new), corrupted
 
     def take_in(
         self,

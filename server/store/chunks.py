@@ -82,20 +82,18 @@ class Chunks:
         query: Document = {"$or": [mine, {"_id": {"$in": list(also)}}]} if also else mine
         return self._find(query)
 
-    def needing_replicas(self, jobs: Sequence[str], client: str, start: str, limit: int) -> list[Chunk]:
-        """Open chunks of `jobs` that need a replica this client may run, beginning with those first given to clients
-        from `start` on, then the others: two round trips at most. `start` spreads concurrent askers."""
+    def needing_replicas(self, jobs: Sequence[str], client: str, limit: int) -> list[Chunk]:
+        """Open chunks of `jobs` that need a replica this client may run; two round trips at most.
+
+        As if clients stood in a ring: first those that the next client in the order of ids began, then the one
+        after it. So clients that ask at the same time look at different chunks.
+        """
         found: list[Chunk] = []
-        for by in ({"$gte": start, "$ne": client}, {"$lt": start, "$ne": client}):
+        for by in ({"$gt": client}, {"$lt": client}):
             if len(found) < limit:
                 query = {"job": {"$in": list(jobs)}, "need": {"$gt": 0}, "by": by, "barred": {"$ne": client}}
                 found += self._find(query, limit=limit - len(found))
         return found
-
-    def past_deadline(self, jobs: Sequence[str], now: float, limit: int = 500) -> list[Chunk]:
-        """Open chunks with a lease whose deadline has passed."""
-        query = {"state": "open", "job": {"$in": list(jobs)}, "deadline": {"$gt": 0, "$lt": now}}
-        return self._find(query, limit=limit)
 
     def held_by(self, client: str, limit: int = 500) -> list[Chunk]:
         """Chunks of which this client holds leases."""
@@ -116,13 +114,13 @@ class Chunks:
 
         Two round trips."""
         with store_errors():
-            if self._chunks.find_one({"state": "open", "job": job, "deadline": {"$gt": 0}}, {"_id": 1}):
+            if self._chunks.find_one({"state": "open", "job": job, "leases.0": {"$exists": True}}, {"_id": 1}):
                 return []
         return self._find({"job": job, "need": {"$gt": 0}, "replicas.state": "failed"}, limit=limit)
 
     def cancel_open(self, job: str) -> int:
         """End every open chunk of a job that has ended."""
-        ended = {"state": "cancelled", "need": 0, "leases": [], "deadline": None}
+        ended = {"state": "cancelled", "need": 0, "leases": []}
         with store_errors():
             return self._chunks.update_many(
                 {"state": "open", "job": job}, {"$set": ended, "$inc": {"version": 1}}
@@ -208,7 +206,6 @@ def _to_document(chunk: Chunk, mark: str) -> Document:
     document["barred"] = barred
     document["by"] = barred[0] if barred else ""
     document["leases"] = lifecycle.live_leases(chunk)
-    document["deadline"] = lifecycle.nearest_deadline(chunk)
     document["mark"] = mark
     return document
 

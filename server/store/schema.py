@@ -19,8 +19,8 @@ INDEXES: dict[str, list[IndexModel]] = {
         ),
         # Which leases does this client hold? Lease ids begin with the client's id.
         IndexModel([("leases", ASCENDING)], name="leases", partialFilterExpression=OPEN),
-        # Which leases of this job are past their deadline, and is any chunk of it still open?
-        IndexModel([("job", ASCENDING), ("deadline", ASCENDING)], name="open", partialFilterExpression=OPEN),
+        # Is any chunk of this job still open?
+        IndexModel([("job", ASCENDING)], name="open", partialFilterExpression=OPEN),
         # Which chunks of this job failed? Almost always none.
         IndexModel([("job", ASCENDING)], name="failed", partialFilterExpression={"state": "failed"}),
     ],
