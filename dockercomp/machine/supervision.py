@@ -26,6 +26,7 @@ LOG_LIMIT = 20 * 2**20
 LOG_KEPT = 2**20
 LOG_CHECK_S = 10.0
 _PR_SET_PDEATHSIG = 1
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
 
 def _prctl() -> "ctypes._NamedFuncPointer | None":
@@ -240,8 +241,12 @@ def _wakeups(note: Callable[[int, FrameType | None], None]) -> Iterator[socket.s
     with reader, writer:
         reader.setblocking(False)
         writer.setblocking(False)
-        signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
-            signal.signal(number, note)
-        yield reader
-        signal.set_wakeup_fd(-1)
+        before = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+        handlers = {number: signal.signal(number, note) for number in _SIGNALS}
+        try:
+            yield reader
+        finally:
+            # Else the next signal would write into whatever gets the socket's number, another's connection perhaps.
+            signal.set_wakeup_fd(before)
+            for number, handler in handlers.items():
+                signal.signal(number, handler)

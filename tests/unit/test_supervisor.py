@@ -229,3 +229,12 @@ def test_a_short_log_and_a_missing_one_are_left_alone(tmp_path: Path) -> None:
     supervision.shorten(tmp_path / "log")
     supervision.shorten(tmp_path / "none")
     assert (tmp_path / "log").read_text() == "x\n"
+
+
+def test_a_supervision_that_cannot_begin_leaves_no_wakeup_descriptor_behind(tmp_path: Path) -> None:
+    """A signal would write a byte into whatever connection got the descriptor's number since."""
+    handler = signal.getsignal(signal.SIGCHLD)
+    with pytest.raises(ValueError, match="cannot be used"):
+        supervision.Supervision(tmp_path, "nothing").run()
+    assert signal.set_wakeup_fd(-1) == -1
+    assert signal.getsignal(signal.SIGCHLD) is handler
