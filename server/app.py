@@ -20,6 +20,7 @@ from server.inputs import Inputs
 from server.jobs import Submission
 from server.metrics import Metrics
 from server.people import People
+from server.scheduling import Scheduling
 from server.settings import Settings, read, read_secrets
 from server.sync import Sync
 from server.wiring import configure_logging, mongo_uri, open_store
@@ -81,5 +82,6 @@ def make_services(settings: Settings) -> Services:
         submission=Submission(store, secrets.signing_seed),
         enrolment=Enrolment(store, public_key(secrets.signing_seed)),
         metrics=metrics,
+        scheduling=Scheduling(store),
         transfers=threading.BoundedSemaphore(max(1, settings.threads // 2)),
     )

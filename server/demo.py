@@ -19,6 +19,7 @@ from dockercomp.client import Client
 from dockercomp.credentials import find
 from dockercomp.machine import supervisor
 from dockercomp.machine.programs import Program
+from dockercomp.machine.removal import Removal
 from dockercomp.protocol.views import JobView, TokenRequest
 from server import instance, packages
 from server.settings import Settings
@@ -83,6 +84,7 @@ def stop_workers(home: Path) -> bool:
 def tear_down(settings: Settings) -> None:
     """Stop everything and remove all data of this DC_HOME but the cache."""
     stop_workers(settings.home)
+    Removal(settings.home, lambda _: None).nested()
     instance.stop(settings)
     supervisor.stop(settings.home, "engine", timeout=60)
     for name in _DATA:

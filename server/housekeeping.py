@@ -59,8 +59,7 @@ class Housekeeping:
         """A silent client's chunks go to others."""
         before = now - self._settings.silent_after_s
         for client in self._store.clients.newly_silent(before):
-            while held := self._store.chunks.held_by(client):
-                self._change(held, lambda chunk, client=client: _release_of(chunk, client))  # type: ignore[misc]
+            self._scheduling.take_back(client)
             self._store.clients.set_silent(client, before)
             _log.info("client is silent", client=client)
         retired = self._store.clients.retire(now - self._settings.retire_after_s)
@@ -70,13 +69,6 @@ class Housekeeping:
     def _change(self, chunks: list[Chunk], rule: Callable[[Chunk], Chunk]) -> None:
         changes = [(chunk, after) for chunk in chunks if (after := rule(chunk)) is not chunk]
         self._store.chunks.compare_and_set(changes, secrets.token_hex(8))
-
-
-def _release_of(chunk: Chunk, client: str) -> Chunk:
-    for replica in chunk.replicas:
-        if replica.client == client:
-            chunk = lifecycle.release(chunk, replica.lease).chunk
-    return chunk
 
 
 def run(store: Store, settings: Settings, stop: threading.Event) -> None:

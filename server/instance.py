@@ -94,7 +94,7 @@ def _master(settings: Settings) -> list[Program]:
         *(sys.executable, "-m", "gunicorn", "server.app:create_app()"),
         *("--bind", f"{settings.bind}:{settings.port}", "--worker-class", "gthread"),
         *("--workers", str(settings.processes), "--threads", str(settings.threads)),
-        *("--timeout", "120", "--graceful-timeout", "25", "--keep-alive", "75", "--backlog", "512"),
+        *("--timeout", "120", "--graceful-timeout", "10", "--keep-alive", "75", "--backlog", "512"),
         *("--worker-tmp-dir", str(home / "run"), "--no-control-socket"),
     )
     log = str(home / "log" / "master.log")

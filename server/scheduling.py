@@ -131,6 +131,12 @@ class Scheduling:
             self._store.jobs.close_range(job.id, opened["id"])
         return made
 
+    def take_back(self, client: str) -> None:
+        """End every lease of a client: its chunks go to others."""
+        while held := self._store.chunks.held_by(client):
+            changes = [(chunk, _without(chunk, client)) for chunk in held]
+            self._store.chunks.compare_and_set(changes, secrets.token_hex(8))
+
     def _issue(self, client: Document, job: RunningJob, count: int, sync: str) -> list[Chunk]:
         stage = int(job.document["stage"])
         range_id = secrets.token_hex(8)
@@ -154,3 +160,10 @@ class Scheduling:
             deadline=client["seen"] + deadline_s(spec),
             sync=sync,
         )
+
+
+def _without(chunk: Chunk, client: str) -> Chunk:
+    for replica in chunk.replicas:
+        if replica.client == client:
+            chunk = lifecycle.release(chunk, replica.lease).chunk
+    return chunk

@@ -7,11 +7,13 @@ come here. Packages of the system's manager stay and are listed, unless asked fo
 
 import contextlib
 import http.client
+import json
 import os
 import shutil
 import signal
 import subprocess
 import time
+import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,6 +56,7 @@ class Removal:
         entries = manifest.entries(self.home)
         self._services([Path(entry.name) for entry in entries if entry.kind == "service" and not entry.existed])
         self._programs()
+        self._goodbye()
         self._engines([entry.name for entry in entries if entry.kind == "image" and not entry.existed])
         self._do(
             "stop its own Docker Engine", supervisor.status(self.home, private_engine.SUPERVISOR), self._stop_engine
@@ -114,6 +117,12 @@ class Removal:
     def _stop_engine(self) -> None:
         if not private_engine.stop(self.home):
             raise OSError(f"it did not stop; its log is {self.home / 'log' / 'dockerd.log'}")
+
+    def _goodbye(self) -> None:
+        """The master's record of this client ends too. One that does not answer shows it as silent, then retires it."""
+        identity, status = self.home / "worker" / "identity.json", self.home / "worker" / "status.json"
+        if identity.exists() and status.exists():
+            self._do("tell the master that this client has gone", True, lambda: _retire(identity, status))
 
     # --- what the engines hold ---
 
@@ -188,6 +197,14 @@ def remove_packages(packages: list[str]) -> str:
         ["apt-get", "-y", "purge", *packages], capture_output=True, text=True, check=False, env=environ
     )
     return done.stderr.strip() if done.returncode else ""
+
+
+def _retire(identity: Path, status: Path) -> None:
+    with contextlib.suppress(OSError, ValueError, KeyError):  # a master that is gone holds up no removal
+        known, master = json.loads(identity.read_text()), json.loads(status.read_text())["master"]
+        bearer = {"Authorization": f"Bearer {known['client']}.{known['secret']}"}
+        request = urllib.request.Request(f"{master}/api/v1/retire", method="POST", headers=bearer, data=b"")
+        urllib.request.urlopen(request, timeout=5).close()
 
 
 def _addresses(home: Path) -> list[str]:

@@ -66,6 +66,7 @@ ROUTES = (
         messages.SyncAnswer,
         body_limit=SYNC_BODY_LIMIT,
     ),
+    Route("client_retire", "POST", "/api/v1/retire", "client", "Leave for good: an uninstalled worker's last word."),
     Route(
         "lease_input",
         "GET",

@@ -40,19 +40,19 @@ def jobs(services: Services, caller: Caller, _: None) -> JobPage:
 
 
 def job(services: Services, caller: Caller, _: None, job: str) -> JobView:
-    return _view(services, _job(services, job))
+    return _view(services, services.job(job))
 
 
 def job_cancel(services: Services, caller: Caller, _: None, job: str) -> JobView:
-    document = _job(services, job)
+    document = services.job(job)
     if caller.role != "admin" and document["owner"] != caller.id:
         raise NotFound(f"there is no job {job} of yours")
     services.store.jobs.end(job, "cancelled", {"error": f"cancelled by {caller.id}"})
-    return _view(services, _job(services, job))
+    return _view(services, services.job(job))
 
 
 def job_result(services: Services, caller: Caller, _: None, job: str) -> Response:
-    document = _job(services, job)
+    document = services.job(job)
     if document["state"] != "completed":
         raise Conflict(f"job {job} has no result: it is {document['state']}")
     reader = services.inputs.results(document["result"]["manifest"])
@@ -60,7 +60,7 @@ def job_result(services: Services, caller: Caller, _: None, job: str) -> Respons
 
 
 def job_chunks(services: Services, caller: Caller, _: None, job: str) -> ChunkPage:
-    _job(services, job)
+    services.job(job)
     stage = request.args.get("stage", "")
     if stage and stage not in _STAGES:
         raise BadRequest("?stage= is map or reduce")
@@ -128,13 +128,6 @@ def _pool(services: Services) -> list[Document]:
 def _image(document: Document) -> ImageView:
     pin = ImagePin(name=document["name"], config_digest=document["config_digest"], platform=document["platform"])
     return ImageView(pin=pin, archive=document["archive"], size=document["size"])
-
-
-def _job(services: Services, job: str) -> Document:
-    found = services.store.jobs.by_id(job)
-    if found is None:
-        raise NotFound(f"there is no job {job}")
-    return found
 
 
 HANDLERS: dict[str, Any] = {

@@ -4,12 +4,15 @@ import threading
 from dataclasses import dataclass, field
 from typing import Literal
 
+from dockercomp.protocol.errors import NotFound
 from server.enrolment import Enrolment
 from server.inputs import Inputs
 from server.jobs import Submission
 from server.metrics import Metrics
+from server.scheduling import Scheduling
 from server.settings import Secrets, Settings
 from server.store import Store
+from server.store.connection import Document
 from server.sync import Sync
 
 
@@ -35,5 +38,13 @@ class Services:
     submission: Submission
     enrolment: Enrolment
     metrics: Metrics
+    scheduling: Scheduling
     transfers: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(4))
     """Places for transfers: at most half of the process's threads, so that stalled ones never starve the syncs."""
+
+    def job(self, job: str) -> Document:
+        """The job's document. Raises NotFound."""
+        found = self.store.jobs.by_id(job)
+        if found is None:
+            raise NotFound(f"there is no job {job}")
+        return found

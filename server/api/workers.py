@@ -12,7 +12,6 @@ from server import lifecycle
 from server.api.responses import ranged
 from server.api.services import Caller, Services
 from server.inputs import ChunkInput
-from server.store.connection import Document
 
 
 def enrol(services: Services, caller: Caller, body: EnrolRequest) -> EnrolAnswer:
@@ -21,6 +20,12 @@ def enrol(services: Services, caller: Caller, body: EnrolRequest) -> EnrolAnswer
 
 def sync(services: Services, caller: Caller, body: SyncRequest) -> SyncAnswer:
     return services.sync.answer(caller.id, caller.secret_hash, body, caller.address)
+
+
+def client_retire(services: Services, caller: Caller, _: None) -> Response:
+    services.store.clients.retire_one(caller.id)
+    services.scheduling.take_back(caller.id)
+    return Response(status=204)
 
 
 def lease_input(services: Services, caller: Caller, _: None, lease: str) -> Response:
@@ -32,14 +37,14 @@ def lease_pieces(services: Services, caller: Caller, _: None, lease: str) -> lis
 
 
 def job_program(services: Services, caller: Caller, _: None, job: str) -> Response:
-    document = _job(services, job)
+    document = services.job(job)
     if not document["program"]:
         raise NotFound("this job has no program folder")
     return ranged(request, services.store.blobs.open(document["program"]))
 
 
 def job_image(services: Services, caller: Caller, _: None, job: str) -> Response:
-    image = services.store.images.pinned(_job(services, job)["image"]["config_digest"])
+    image = services.store.images.pinned(services.job(job)["image"]["config_digest"])
     if image is None:
         raise NotFound("the master no longer has this job's image")
     return ranged(request, services.store.blobs.open(image["archive"]))
@@ -52,23 +57,17 @@ def _leased_input(services: Services, caller: Caller, lease: str) -> ChunkInput:
     chunk = services.store.chunks.by_id(lifecycle.chunk_of_lease(lease))
     if chunk is None or lease not in lifecycle.live_leases(chunk):
         raise NotFound("this lease has ended")
-    document = _job(services, chunk.job)
+    document = services.job(chunk.job)
     found = services.inputs.open(document, msgspec.convert(document["spec"], JobSpec), chunk)
     if found is None:
         raise NotFound("this chunk has no input: its numbers stand in the lease")
     return found
 
 
-def _job(services: Services, job: str) -> Document:
-    found = services.store.jobs.by_id(job)
-    if found is None:
-        raise NotFound(f"there is no job {job}")
-    return found
-
-
 HANDLERS: dict[str, Any] = {
     "enrol": enrol,
     "sync": sync,
+    "client_retire": client_retire,
     "lease_input": lease_input,
     "lease_pieces": lease_pieces,
     "job_program": job_program,

@@ -121,6 +121,11 @@ class Clients:
                 {"state": "alive", "seen": {"$lt": before}}, {"$set": {"state": "retired", "containers": []}}
             ).modified_count
 
+    def retire_one(self, client: str) -> None:
+        """It leaves for good."""
+        with store_errors():
+            self._clients.update_one({"_id": client}, {"$set": {"state": "retired", "containers": []}})
+
     def allocate(self, client: str, version: int, allocation: Document) -> bool:
         """Set the allocation where its version still is `version`."""
         with store_errors():

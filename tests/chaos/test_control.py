@@ -1,15 +1,19 @@
 """An admin's change reaches running containers on a real worker without a restart, and the value read back is shown."""
 
+import json
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from dockercomp.machine.home import instance_label
+from dockercomp.machine.removal import Removal
 from dockercomp.protocol.errors import InvalidAllocation, PreconditionFailed
 from dockercomp.protocol.messages import Allocation
 from dockercomp.protocol.views import AllocationChange, ClientView
 from tests.chaos.conftest import Installation
+from worker.engine import Engine
 
 MIB = 2**20
 
@@ -61,3 +65,20 @@ def test_running_containers_follow_a_changed_allocation(installation: Installati
     with installation.client() as client:
         client.cancel(job)
     until(installation, target, lambda v: not v.containers)
+
+
+def test_an_uninstalled_worker_leaves_nothing_and_its_chunks_go_to_the_other(
+    installation: Installation, tmp_path: Path
+) -> None:
+    job = installation.submit(tmp_path, 20, quorum=1).id
+    installation.follow(job, until_accepted=2)
+    home = installation.homes[0]
+    (home / ".dockercomp").touch()
+    gone = json.loads((home / "worker" / "identity.json").read_text())["client"]
+    removal = Removal(home, lambda _: None)
+    removal.run()
+    assert removal.problems == [] and not home.exists()
+    assert Engine(instance_label(home), installation.engine_host).ours() == []
+    view = installation.master.admin().call("client", ClientView, client=gone)
+    assert view.state == "retired" and view.containers == []
+    assert installation.follow(job).state == "completed"
