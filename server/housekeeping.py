@@ -20,40 +20,54 @@ from server.scheduling import Scheduling
 from server.settings import Settings, read
 from server.stages import Stages
 from server.store import Store
+from server.store.connection import Document
 from server.wiring import configure_logging, open_store
 
 _log = structlog.get_logger("housekeeping")
 
 LEASE_S = 10.0
 EVERY_S = 1.0
+_MOST_JOBS = 1000
 OPEN_RANGE_S = 30.0
 """A range whose chunks do not all exist after this long was taken by a master that died."""
 
 
+SWEEP_S = 30.0
+
+
 class Housekeeping:
-    """One round of duties; `now` is the database's time."""
+    """The duties. One that fails is logged and leaves the others alone."""
 
     def __init__(self, store: Store, settings: Settings) -> None:
         self._store = store
         self._settings = settings
         self._scheduling = Scheduling(store)
         self._stages = Stages(store)
+        self._last_sweep = 0.0
 
-    def round(self, now: float) -> None:
-        self._reclaim_from_silent(now)
-        running = self._store.jobs.running(limit=1000)
+    def round(self, now: float, listening_since: float = 0.0) -> None:
+        """Do what is due at `now`, the database's time. Clients are judged silent only once the masters have listened
+        for that long themselves: after an outage of theirs, everybody was silent. Raises Unavailable."""
+        if now - listening_since >= self._settings.silent_after_s:
+            self._try("reclaim from silent clients", self._reclaim_from_silent, now)
+        running = self._store.jobs.running(limit=_MOST_JOBS)
         for job in self._store.jobs.with_open_ranges(now - OPEN_RANGE_S):
-            made = self._scheduling.reissue(job)
-            _log.warning("open range issued again", job=job["_id"], chunks=made)
+            self._try("issue an open range again", self._reissue, job, now - OPEN_RANGE_S)
         for job in running:
-            if self._stages.advance(job):
-                _log.info("job moved on", job=job["_id"], stage=job["stage"])
-                continue
-            if job["counters"].get("failed"):
-                self._change(self._store.chunks.stuck(job["_id"]), lifecycle.forgive)
+            self._try("move a job on", self._move_on, job)
         for ended in self._store.jobs.unswept():
-            self._store.chunks.cancel_open(ended)
-            self._store.jobs.set_swept(ended)
+            self._try("cancel what is open of an ended job", self._cancel_open, ended)
+        if now - self._last_sweep >= SWEEP_S:
+            self._last_sweep = now
+            self._try("sweep overdue leases", self._sweep, [job["_id"] for job in running], now)
+
+    def _try(self, duty: str, act: Callable[..., None], *arguments: object) -> None:
+        try:
+            act(*arguments)
+        except Unavailable:
+            raise
+        except Exception:  # one bad document must not stop the duties for all others
+            _log.exception("a duty failed", duty=duty)
 
     def _reclaim_from_silent(self, now: float) -> None:
         """A silent client's chunks go to others."""
@@ -66,9 +80,38 @@ class Housekeeping:
         if retired:
             _log.info("clients retired", count=retired)
 
+    def _reissue(self, job: Document, older_than: float) -> None:
+        made = self._scheduling.reissue(job, older_than)
+        _log.warning("open range issued again", job=job["_id"], chunks=made)
+
+    def _move_on(self, job: Document) -> None:
+        if self._stages.advance(job):
+            _log.info("job moved on", job=job["_id"], stage=job["stage"])
+        else:
+            self._change(self._store.chunks.stuck(job["_id"]), lifecycle.forgive)
+
+    def _cancel_open(self, job: str) -> None:
+        self._store.chunks.cancel_open(job)
+        self._store.jobs.set_swept(job)
+
+    def _sweep(self, jobs: list[str], now: float) -> None:
+        """End leases that nobody else would: granted by a sync that outlived its client, or past their deadline."""
+        gone = self._store.clients.lately_gone(now - self._settings.silent_after_s)
+        overdue = self._store.chunks.with_overdue_leases(jobs, now, gone, limit=1000)
+        self._change(overdue, lambda chunk: _end_overdue(chunk, now, set(gone)))
+        if overdue:
+            _log.info("overdue leases ended", chunks=len(overdue))
+
     def _change(self, chunks: list[Chunk], rule: Callable[[Chunk], Chunk]) -> None:
         changes = [(chunk, after) for chunk in chunks if (after := rule(chunk)) is not chunk]
         self._store.chunks.compare_and_set(changes, secrets.token_hex(8))
+
+
+def _end_overdue(chunk: Chunk, now: float, gone: set[str]) -> Chunk:
+    for replica in chunk.replicas:
+        if replica.deadline < now or replica.client in gone:
+            chunk = lifecycle.release(chunk, replica.lease).chunk
+    return chunk
 
 
 def run(store: Store, settings: Settings, stop: threading.Event) -> None:
@@ -76,6 +119,7 @@ def run(store: Store, settings: Settings, stop: threading.Event) -> None:
     holder = f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(4)}"
     housekeeping = Housekeeping(store, settings)
     fence = None
+    listening_since = None
     while not stop.is_set():
         try:
             held = store.duties.hold("housekeeping", holder, LEASE_S)
@@ -83,11 +127,13 @@ def run(store: Store, settings: Settings, stop: threading.Event) -> None:
                 if held["fence"] != fence:
                     fence = held["fence"]
                     _log.info("holding the duty", fence=fence)
-                housekeeping.round(held["now"])
+                listening_since = listening_since or held["now"]
+                housekeeping.round(held["now"], listening_since)
         except Unavailable as error:
+            listening_since = None
             _log.warning("the store cannot be reached", error=str(error))
         except Exception:
-            _log.exception("a round failed")  # one bad document must not stop the duties for all others
+            _log.exception("a round failed")
         stop.wait(EVERY_S)
     store.duties.give_up("housekeeping", holder)
 

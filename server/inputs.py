@@ -45,6 +45,7 @@ class Inputs:
         self._store = store
         self._files = lru_cache(maxsize=64)(self._read_files)
         self._manifest = lru_cache(maxsize=8)(self._read_manifest)
+        self._pieces = lru_cache(maxsize=2)(self._list_pieces)
 
     def open(self, job: Document, spec: JobSpec, chunk: Chunk) -> ChunkInput | None:
         """The chunk's input; None for a range, which has none. Raises NotFound where a blob is missing."""
@@ -62,9 +63,13 @@ class Inputs:
         return Concatenation(self._store.payloads, self._store.blobs, self._manifest(manifest_digest))
 
     def _results(self, manifest_digest: str) -> ChunkInput:
-        manifest = self._manifest(manifest_digest)
-        pieces = [Piece(name=f"{number:09d}", size=size) for number, size in enumerate(manifest.sizes())]
-        return ChunkInput(self.results(manifest_digest), 0, manifest.size, pieces)
+        return ChunkInput(
+            self.results(manifest_digest), 0, self._manifest(manifest_digest).size, self._pieces(manifest_digest)
+        )
+
+    def _list_pieces(self, manifest_digest: str) -> list[Piece]:
+        sizes = self._manifest(manifest_digest).sizes()
+        return [Piece(name=f"{number:09d}", size=size) for number, size in enumerate(sizes)]
 
     def _whole_files(self, files: Sequence[InputFile]) -> ChunkInput:
         packed, size = pack((file.digest, file.size) for file in files)

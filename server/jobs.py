@@ -43,6 +43,7 @@ class Submission:
             "spec": msgspec.to_builtins(spec),
             "image": msgspec.to_builtins(pin),
             "program": request.program,
+            "memory": spec.resources.memory,
             "inputs": self._store.blobs.put(msgspec.json.encode(_in_order(spec, request.inputs))),
             "order": signed.body,
             "signature": signed.signature,

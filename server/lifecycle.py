@@ -33,6 +33,10 @@ NOT_THE_PROGRAM = frozenset({"input", "image", "engine", "refused"})
 """Failure reasons that say nothing about the job: they weigh against a chunk only when there are very many."""
 
 MACHINE_FAILURES = 20
+MOST_LOST = 100
+"""A chunk whose lease ended this often without a word is given up: it probably takes its worker down with it."""
+KEPT_GONE = 4
+"""Ended leases that are remembered, for results that come late."""
 EXTRA_RESULTS = 6
 """A chunk with quorum + EXTRA_RESULTS results and no quorum is given up: its results do not repeat."""
 
@@ -71,6 +75,8 @@ class Chunk(msgspec.Struct, frozen=True):
     version: int = 0
     state: ChunkState = "open"
     need: int = 0
+    lost: int = 0
+    """Leases that ended without a result."""
     replicas: tuple[Replica, ...] = ()
     digest: str | None = None
     """Digest of the canonical result, once accepted."""
@@ -182,12 +188,17 @@ def release(chunk: Chunk, lease: str) -> Step:
         return Step(chunk, "unknown")
     if chunk.state != "open" or found.state not in LIVE:
         return Step(chunk, "stored")
-    return Step(_settle(_with(chunk, replace(found, state="gone"))), "stored")
+    return Step(_settle(_forget_old(_lose(chunk, found))), "stored")
+
+
+def blamed(chunk: Chunk) -> bool:
+    """Whether a client is barred from this open chunk for having failed it."""
+    return chunk.state == "open" and any(r.state == "failed" and not r.forgiven for r in chunk.replicas)
 
 
 def forgive(chunk: Chunk) -> Chunk:
     """Let the clients that failed this chunk try it again: nobody else is left. Their failures still count."""
-    if chunk.state != "open" or not any(r.state == "failed" and not r.forgiven for r in chunk.replicas):
+    if not blamed(chunk):
         return chunk
     forgiven = tuple(replace(r, forgiven=True) if r.state == "failed" else r for r in chunk.replicas)
     return replace(chunk, replicas=forgiven, version=chunk.version + 1)
@@ -207,6 +218,17 @@ def _find(chunk: Chunk, lease: str) -> Replica | None:
 def _with(chunk: Chunk, changed: Replica) -> Chunk:
     replicas = tuple(changed if replica.lease == changed.lease else replica for replica in chunk.replicas)
     return replace(chunk, replicas=replicas, version=chunk.version + 1)
+
+
+def _lose(chunk: Chunk, lease: Replica) -> Chunk:
+    return replace(_with(chunk, replace(lease, state="gone")), lost=chunk.lost + 1)
+
+
+def _forget_old(chunk: Chunk) -> Chunk:
+    """Keep the newest ended leases only: a document must not grow with every restart of a worker."""
+    gone = [r.lease for r in chunk.replicas if r.state == "gone"]
+    old = set(gone[: max(0, len(gone) - KEPT_GONE)])
+    return replace(chunk, replicas=tuple(r for r in chunk.replicas if r.lease not in old)) if old else chunk
 
 
 def _took_part_since(chunk: Chunk, gone: Replica) -> bool:
@@ -250,6 +272,11 @@ def _hopeless(chunk: Chunk, results: int) -> str:
         last = (ours or failures)[-1]
         runs = len(ours) or len(failures)
         return f"chunk {chunk.index} failed {runs} times; the last time: {last.message}"
+    if chunk.lost >= MOST_LOST:
+        return (
+            f"chunk {chunk.index} was lost with its worker {chunk.lost} times: the program may take its container down"
+            " with it"
+        )
     if results >= chunk.quorum + EXTRA_RESULTS:
         return (
             f"chunk {chunk.index} gave {results} results and no {chunk.quorum} of them are equal: the program's output"

@@ -12,6 +12,8 @@ from server.lifecycle import Chunk, Rules
 from server.store import Store
 from server.store.connection import Document
 
+_SLOW_LINE = 125_000
+"""Bytes a second of a line of 1 Mbit/s."""
 _FRESH_JOBS = 3
 """Most jobs that one sync takes fresh chunks of: keeps the round trips of a sync bounded."""
 
@@ -69,16 +71,18 @@ def unfit(job: RunningJob, client: Document, platform: str) -> str:
 
 
 def deadline_s(spec: JobSpec) -> float:
-    """How long a lease lasts: room for the chunk's own limit, and for as much again waiting in the client's queue."""
-    return 2 * spec.resources.time_limit + 600
+    """How long a lease lasts: room for the chunk's own limit, as much again waiting in the client's queue, and the
+    chunk's way over a slow line."""
+    way = 0.0 if spec.input.split == "range" else spec.input.chunk_size / _SLOW_LINE
+    return 2 * spec.resources.time_limit + 600 + way
 
 
 def _open_share(jobs: Sequence[RunningJob], want: int) -> int:
     """How many open chunks to ask for. Of a quorum of q, q - 1 in q replicas are of open chunks; asking for no more
     while there are fresh ones keeps a reserve, so that clients asking at once do not all want the same."""
-    if not any(job.document["cursor"] < job.document["total"] for job in jobs):
-        return want if jobs else 0
-    quorum = max(job.rules.quorum for job in jobs)
+    quorum = max((job.rules.quorum for job in jobs), default=1)
+    if quorum == 1 or not any(job.document["cursor"] < job.document["total"] for job in jobs):
+        return want if jobs else 0  # open chunks of quorum 1 are those that were lost: they come first
     return -(-want * (quorum - 1) // quorum)
 
 
@@ -118,11 +122,13 @@ class Scheduling:
             issued += self._issue(client, job, want - len(issued), sync)
         return issued
 
-    def reissue(self, document: Document) -> int:
+    def reissue(self, document: Document, older_than: float) -> int:
         """Bring into being the chunks of ranges that a dead master had handed out; returns how many were missing."""
         job = running_job(document)
         made = 0
         for opened in document["open_ranges"]:
+            if opened["at"] >= older_than:
+                continue
             missing = [
                 lifecycle.fresh(job.id, document["stage"], index, job.rules)
                 for index in range(opened["start"], opened["stop"])

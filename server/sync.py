@@ -30,6 +30,7 @@ from server.store import Store
 from server.store.connection import Document
 from server.verification import Intake, Verification
 
+_MOST_HELD = 2 * SYNC_LIMIT
 _SMALL_CHUNK = INLINE_LIMIT // 2
 
 
@@ -63,13 +64,13 @@ class Sync:
             raise StaleSync(f"sync {request.seq} is older than the last one answered")
         sync = f"{client_id}/{request.session}/{request.seq}"
         with phase("read running jobs"):
-            jobs = [running_job(document) for document in self._store.jobs.running()]
+            jobs = self._jobs_for(client, request)
 
         reports, intake = request.results[:SYNC_LIMIT], Intake()
         with phase("read its chunks"):
             mine = self._my_chunks(client_id, request)
         with phase("store payloads"):
-            durable, corrupted = self._verification.store_payloads(reports, mine.values())
+            durable, corrupted = self._verification.store_payloads(client_id, reports, mine)
         with phase("decide"):
             self._verification.take_in(
                 client_id, [r for r in reports if r.lease not in corrupted], mine, durable, intake
@@ -77,7 +78,7 @@ class Sync:
             self._verification.refuse(client_id, corrupted, mine, intake)
             again = self._end_leases(client, request, mine, intake, sync)
 
-        want = 0 if request.leaving or client["repeat"] else min(request.want, SYNC_LIMIT)
+        want = 0 if request.leaving or client["repeat"] else _bounded_want(request)
         fit, why_unfit = _fit_jobs(client, jobs)
         if client["allocation"].get("paused"):
             want, why_unfit = 0, "paused by the admin"
@@ -113,6 +114,14 @@ class Sync:
             why_idle=_why_idle(want, len(leases), jobs, why_unfit, client),
         )
 
+    def _jobs_for(self, client: Document, request: SyncRequest) -> list[RunningJob]:
+        """The jobs this client can run or has leases of; where there are none, some others, to say why not."""
+        given = client.get("applied") or client["allocation"]
+        leases = (*request.held, *(report.lease for report in request.results))
+        also = {lifecycle.chunk_of_lease(lease).split(".")[0] for lease in leases}
+        documents = self._store.jobs.running_for(_platform(client), given["memory"], sorted(also))
+        return [running_job(document) for document in documents or self._store.jobs.running(limit=5)]
+
     def _my_chunks(self, client_id: str, request: SyncRequest) -> dict[str, Chunk]:
         reported = {lifecycle.chunk_of_lease(report.lease) for report in request.results} - {""}
         return {chunk.id: chunk for chunk in self._store.chunks.of_client(client_id, reported)}
@@ -133,6 +142,7 @@ class Sync:
                         continue
                     if replica.sync == sync:
                         again.append(chunk)
+                    if _granted_since(replica.sync, request):
                         continue
                 before = intake.present(chunk)
                 intake.change(before, lifecycle.release(before, replica.lease).chunk)
@@ -206,11 +216,26 @@ def _watched(client: Document) -> bool:
     return bool(client.get("watched_until", 0.0) > client["seen"])
 
 
+def _platform(client: Document) -> str:
+    return str((client.get("machine") or {}).get("platform", ""))
+
+
 def _fit_jobs(client: Document, jobs: Sequence[RunningJob]) -> tuple[list[RunningJob], str]:
     """The jobs this client can run, and why it cannot run the first of the others."""
-    platform = (client.get("machine") or {}).get("platform", "")
+    platform = _platform(client)
     reasons = [(job, unfit(job, client, platform)) for job in jobs]
     return [job for job, reason in reasons if not reason], next((reason for _, reason in reasons if reason), "")
+
+
+def _bounded_want(request: SyncRequest) -> int:
+    """No client holds a whole job back: what it wants and what it holds are bounded together."""
+    return max(0, min(request.want, SYNC_LIMIT, _MOST_HELD - len(request.held)))
+
+
+def _granted_since(granted: str, request: SyncRequest) -> bool:
+    """Whether a lease was granted by this sync or a later one of its session: a sync that stalled may not end it."""
+    session, seq = granted.split("/", 1)[1].rsplit("/", 1)
+    return session == request.session and int(seq) >= request.seq
 
 
 def _replica_of(chunk: Chunk, client: str, sync: str) -> Replica:

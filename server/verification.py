@@ -1,15 +1,21 @@
 """Taking in what a worker brings: payloads are stored, chunks moved on, and exactly what is stored is acknowledged."""
 
 import hashlib
+import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+
+import msgspec
 
 from dockercomp.protocol.messages import INLINE_LIMIT, Ack, Failure, ResultReport
 from server import lifecycle
 from server.lifecycle import Chunk, Step
 from server.store import Store
 
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_LONGEST_MESSAGE = 1000
+_LONGEST_LOG = 4096
 _UNEXPLAINED = Failure(reason="exit", message="the worker reported a failure without saying why")
 
 
@@ -38,27 +44,34 @@ class Verification:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def store_payloads(self, reports: Sequence[ResultReport], chunks: Iterable[Chunk]) -> tuple[set[str], set[str]]:
-        """Store the payloads that ride along, but those that an earlier result of `chunks` brought; returns the
-        durable digests, and the leases of corrupted ones."""
-        durable = {replica.digest for chunk in chunks for replica in chunk.replicas if replica.state == "returned"}
+    def store_payloads(
+        self, client: str, reports: Sequence[ResultReport], chunks: Mapping[str, Chunk]
+    ) -> tuple[dict[str, int], set[str]]:
+        """Store the payloads that ride along, where their lease is known and no earlier result brought the same.
+
+        Returns what is durable, as the true size by digest, and the leases of corrupted payloads.
+        """
+        durable = {r.digest: r.size for chunk in chunks.values() for r in chunk.replicas if r.state == "returned"}
         good: dict[str, bytes] = {}
         corrupted: set[str] = set()
         for report in reports:
-            if report.outcome == "done" and report.payload is not None:
-                if _intact(report):
-                    good[report.digest] = report.payload
-                else:
-                    corrupted.add(report.lease)
-        new = {digest: payload for digest, payload in good.items() if digest not in durable}
-        return durable | self._store.payloads.put(new), corrupted
+            if report.outcome != "done" or report.payload is None:
+                continue
+            if _chunk_of(client, report.lease, chunks) is None:
+                continue
+            if _intact(report):
+                good[report.digest] = report.payload
+            else:
+                corrupted.add(report.lease)
+        stored = self._store.payloads.put({d: payload for d, payload in good.items() if d not in durable})
+        return durable | {digest: len(good[digest]) for digest in stored}, corrupted
 
     def take_in(
         self,
         client: str,
         reports: Sequence[ResultReport],
         chunks: Mapping[str, Chunk],
-        durable: set[str],
+        durable: Mapping[str, int],
         intake: Intake,
     ) -> None:
         """Move the reported chunks on, in memory. Where a payload could not be stored there is no acknowledgement."""
@@ -85,15 +98,20 @@ class Verification:
             awaited = _awaited(chunk, intake) if chunk else ""
             intake.acks[lease] = (awaited, Ack(lease=lease, status="rejected", reason=reason))
 
-    def _step(self, chunk: Chunk, report: ResultReport, durable: set[str]) -> Step:
+    def _step(self, chunk: Chunk, report: ResultReport, durable: Mapping[str, int]) -> Step:
         if report.outcome == "returned":
             return lifecycle.release(chunk, report.lease)
         if report.outcome == "failed":
-            return lifecycle.fail_replica(chunk, report.lease, report.failure or _UNEXPLAINED)
-        if len(report.digest) != 64 or report.size < 0:
+            return lifecycle.fail_replica(chunk, report.lease, _bounded(report.failure or _UNEXPLAINED))
+        if not _DIGEST.fullmatch(report.digest):
             return Step(chunk, "rejected")
-        stored = report.digest in durable or self._store.blobs.has(report.digest)
-        return lifecycle.accept(chunk, report.lease, report.digest, report.size, stored=stored)
+        size = durable.get(report.digest)
+        if size is None and self._store.blobs.has(report.digest):
+            size = self._store.blobs.received(report.digest)
+        if size is not None and size != report.size:
+            # The size decides what of the result is read: one that is not true is no result.
+            return Step(lifecycle.release(chunk, report.lease).chunk, "rejected")
+        return lifecycle.accept(chunk, report.lease, report.digest, report.size, stored=size is not None)
 
     def count(self, changes: Sequence[tuple[Chunk, Chunk]]) -> dict[str, Counter[str]]:
         """Update the counters of clients from stored changes; returns those of the jobs, for the caller to write."""
@@ -108,6 +126,16 @@ class Verification:
                 _judge(after, job, clients, marks)
         self._store.clients.count([(client, dict(n), marks.get(client, "")) for client, n in clients.items()])
         return jobs
+
+
+def _bounded(failure: Failure) -> Failure:
+    """What is kept of a failure's words, whatever a worker sent."""
+    return msgspec.structs.replace(
+        failure,
+        message=failure.message[:_LONGEST_MESSAGE],
+        log_head=failure.log_head[:_LONGEST_LOG],
+        log_tail=failure.log_tail[-_LONGEST_LOG:],
+    )
 
 
 def _chunk_of(client: str, lease: str, chunks: Mapping[str, Chunk]) -> Chunk | None:

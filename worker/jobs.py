@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from dockercomp.protocol.messages import RefusedJob
+from dockercomp.protocol.messages import LONGEST_SENTENCE, RefusedJob
 from dockercomp.protocol.orders import JobOrder
 
 MOST_REFUSED = 200
@@ -80,7 +80,7 @@ class Jobs:
         with self._lock:
             now = time.monotonic()
             self._refused = {job: (why, until) for job, (why, until) in self._refused.items() if now < until}
-            return [RefusedJob(job=job, reason=why) for job, (why, _) in self._refused.items()]
+            return [RefusedJob(job=job, reason=why[:LONGEST_SENTENCE]) for job, (why, _) in self._refused.items()]
 
     def why_refused(self, job: str) -> str:
         """Empty where the job is not refused."""

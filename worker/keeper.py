@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-from dockercomp.protocol.messages import Allocation, AppliedAllocation, Ceiling, ContainerReport
+from dockercomp.protocol.messages import LONGEST_SENTENCE, Allocation, AppliedAllocation, Ceiling, ContainerReport
 
 from . import limits
 from .engine import EngineError
@@ -217,7 +217,7 @@ class Keeper:
             cpus=allowed.cpus,
             memory=allowed.memory,
             verified=verified and not self._refusal,
-            note=" ".join(part for part in (note, self._refusal, unread) if part),
+            note=" ".join(part for part in (note, self._refusal, unread) if part)[:LONGEST_SENTENCE],
         )
 
 

@@ -14,7 +14,7 @@ from typing import Literal
 
 import msgspec
 
-from dockercomp.protocol.messages import INLINE_LIMIT, SYNC_LIMIT, Ack, Failure, Lease, ResultReport
+from dockercomp.protocol.messages import INLINE_LIMIT, LONGEST_SENTENCE, SYNC_LIMIT, Ack, Failure, Lease, ResultReport
 
 from .pace import INTERVAL, Post
 from .tasks import Outcome, Task
@@ -99,7 +99,7 @@ class Leases:
             digest=outcome.digest,
             size=outcome.size,
             payload=None if outcome.failure else inline,
-            failure=outcome.failure,
+            failure=_bounded(outcome.failure),
             input_digest=outcome.input_digest,
             cpu_s=outcome.cpu_s,
             wall_s=outcome.wall_s,
@@ -108,7 +108,7 @@ class Leases:
         self._post(report, outcome.payload)
 
     def failed(self, lease: str, failure: Failure) -> None:
-        self._post(ResultReport(lease=lease, outcome="failed", failure=failure), b"")
+        self._post(ResultReport(lease=lease, outcome="failed", failure=_bounded(failure)), b"")
 
     def returned(self, lease: str) -> None:
         """Give a lease back unrun."""
@@ -119,7 +119,7 @@ class Leases:
         with self.changed:
             now = self._clock()
             outcome: Literal["failed", "returned"] = "failed" if failure else "returned"
-            report = ResultReport(lease=lease, outcome=outcome, failure=failure)
+            report = ResultReport(lease=lease, outcome=outcome, failure=_bounded(failure))
             self._parcels.setdefault(lease, Parcel(report, b"", now))
 
     def waiting(self, jobs: Iterable[str] | None = None) -> list[str]:
@@ -277,3 +277,8 @@ def _discard(payload: bytes | Path) -> None:
     if isinstance(payload, Path):
         with contextlib.suppress(OSError):
             payload.unlink(missing_ok=True)
+
+
+def _bounded(failure: Failure | None) -> Failure | None:
+    """An engine's own words may be long; a message that is too long would stop every sync."""
+    return failure and msgspec.structs.replace(failure, message=failure.message[:LONGEST_SENTENCE])

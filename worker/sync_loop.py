@@ -24,6 +24,7 @@ from dockercomp.protocol.errors import (
     Unauthorized,
 )
 from dockercomp.protocol.messages import (
+    LONGEST_SENTENCE,
     PROTOCOL,
     Ack,
     Allocation,
@@ -239,7 +240,7 @@ class SyncLoop:
             machine=machine if machine != self._told_machine else None,
             ceiling=picture.ceiling if picture.ceiling != self._told_ceiling else None,
             load=os.getloadavg()[0],
-            status=self.sentence(),
+            status=self.sentence()[:LONGEST_SENTENCE],
             leaving=leaving,
         )
         body = msgspec.json.encode(request)

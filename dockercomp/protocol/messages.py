@@ -4,9 +4,10 @@ Units: sizes in bytes, times in seconds, CPUs in cores. Workers are told duratio
 fields are ignored, so that an older side can read a newer one; `PROTOCOL` changes only when that is not enough.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
 PROTOCOL = 1
 """Version of the sync contract. The master answers another version with `protocol_unsupported`."""
@@ -20,6 +21,15 @@ PART_LIMIT = 8 * 1024 * 1024
 SYNC_LIMIT = 512
 """Most results, and most new leases, in one sync."""
 
+Name = Annotated[str, Meta(max_length=500)]
+LONGEST_SENTENCE = 2000
+Sentence = Annotated[str, Meta(max_length=LONGEST_SENTENCE)]
+Log = Annotated[str, Meta(max_length=8192)]
+Count = Annotated[int, Meta(ge=0, le=2**53)]
+Bytes = Annotated[int, Meta(ge=0, le=2**53)]
+Amount = Annotated[float, Meta(ge=0, le=1e12)]
+"""What a client may send: bounded, so that no document of the master grows beyond what MongoDB and a page can hold."""
+
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Base of all messages: immutable, named fields, defaults left off the wire."""
@@ -31,33 +41,33 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Machine(Message, frozen=True, kw_only=True):
     """What a volunteer's machine says of itself; shown to admins, never trusted for eligibility beyond `platform`."""
 
-    hostname: str
-    cpus: int
-    memory: int
-    disk_free: int
-    platform: str
+    hostname: Name
+    cpus: Count
+    memory: Bytes
+    disk_free: Bytes
+    platform: Name
     """Docker's words, such as `linux/amd64`."""
-    engine: str = ""
+    engine: Name = ""
     """Version of the Docker Engine."""
     cgroup: Literal["v1", "v2", ""] = ""
-    worker: str = ""
+    worker: Name = ""
     """Version of the worker."""
 
 
 class Ceiling(Message, frozen=True, kw_only=True):
     """The most that the volunteer allows: containers at once, and CPUs and memory of all containers together."""
 
-    containers: int
-    cpus: float
-    memory: int
+    containers: Count
+    cpus: Amount
+    memory: Bytes
 
 
 class EnrolRequest(Message, frozen=True, kw_only=True):
-    token: str
+    token: Name
     """An enrolment token made by an admin."""
     machine: Machine
     ceiling: Ceiling
-    request: str
+    request: Name
     """Random id made once by this DC_HOME: enrolling again with the same id gives the same client a new secret."""
 
 
@@ -77,44 +87,44 @@ class Allocation(Message, frozen=True, kw_only=True):
     """What an admin gives a client: so many containers, each with `cpus` and `memory`. Desired state, reconciled."""
 
     version: int
-    containers: int
-    cpus: float
-    memory: int
+    containers: Count
+    cpus: Amount
+    memory: Bytes
     paused: bool = False
 
 
 class AppliedAllocation(Message, frozen=True, kw_only=True):
     """What a worker made of an allocation. `verified` only if each container's cgroup reads back as planned."""
 
-    version: int
-    containers: int
-    cpus: float
-    memory: int
+    version: Count
+    containers: Count
+    cpus: Amount
+    memory: Bytes
     verified: bool
-    note: str = ""
+    note: Sentence = ""
     """Why it differs from the allocation (ceiling, machine, engine's refusal), in one sentence."""
 
 
 class ContainerReport(Message, frozen=True, kw_only=True):
     """One container as its worker sees it now."""
 
-    name: str
-    id: str
-    job: str
+    name: Name
+    id: Name
+    job: Name
     state: Literal["starting", "idle", "running", "paused", "stopping", "dead"]
-    image: str
-    address: str = "none"
+    image: Name
+    address: Name = "none"
     """IP address inside its network; `none` with the network off, which is the default."""
-    chunk: str = ""
-    cpus_planned: float = 0.0
-    cpus_limit: float | None = None
+    chunk: Name = ""
+    cpus_planned: Amount = 0.0
+    cpus_limit: Amount | None = None
     """CPU limit read back from the cgroup; None where it could not be read."""
-    memory_planned: int = 0
-    memory_limit: int | None = None
+    memory_planned: Bytes = 0
+    memory_limit: Bytes | None = None
     """Memory limit read back from the cgroup, scratch included; None where it could not be read."""
-    cpus_used: float | None = None
-    memory_used: int | None = None
-    read_from: str = ""
+    cpus_used: Amount | None = None
+    memory_used: Bytes | None = None
+    read_from: Name = ""
     """Where the limits were read: `cgroup v1`, `cgroup v2` or `runner`."""
 
 
@@ -127,32 +137,32 @@ program's fault: its input could not be read, its image not be had, the engine f
 
 class Failure(Message, frozen=True, kw_only=True):
     reason: FailureReason
-    message: str
+    message: Sentence
     """One sentence for the scientist."""
     exit_code: int | None = None
-    log_head: str = ""
+    log_head: Log = ""
     """First 4 KiB of stderr."""
-    log_tail: str = ""
+    log_tail: Log = ""
     """Last 4 KiB of stderr, where it is longer than the head."""
 
 
 class ResultReport(Message, frozen=True, kw_only=True):
     """What became of one lease. Sent again in every sync until it is acknowledged."""
 
-    lease: str
+    lease: Name
     outcome: Literal["done", "failed", "returned"]
     """`returned`: given back unrun, nobody's fault."""
-    digest: str = ""
+    digest: Name = ""
     """SHA-256 of the result, 64 hex digits, when done."""
-    size: int = 0
+    size: Bytes = 0
     payload: bytes | None = None
     """The result itself up to INLINE_LIMIT; larger ones are uploaded when the acknowledgement says `send`."""
     failure: Failure | None = None
-    input_digest: str = ""
+    input_digest: Name = ""
     """SHA-256 of the input as it was fed to the program."""
-    cpu_s: float = 0.0
-    wall_s: float = 0.0
-    memory_peak: int = 0
+    cpu_s: Amount = 0.0
+    wall_s: Amount = 0.0
+    memory_peak: Bytes = 0
 
 
 class Ack(Message, frozen=True, kw_only=True):
@@ -210,34 +220,34 @@ class SignedOrder(Message, frozen=True, kw_only=True):
 
 
 class RefusedJob(Message, frozen=True, kw_only=True):
-    job: str
-    reason: str
+    job: Name
+    reason: Sentence
 
 
 class SyncRequest(Message, frozen=True, kw_only=True):
     """One round trip: heartbeat, states, results, and how many chunks are wanted."""
 
     protocol: int
-    session: str
+    session: Name
     """Random id of this start of the worker."""
-    seq: int
+    seq: Count
     """1, 2, 3 … within a session. A repeated number gets the same leases again, and nothing is counted twice."""
-    held: list[str] = []
+    held: Annotated[list[Name], Meta(max_length=20_000)] = []
     """Every lease this worker still means to finish. An earlier lease not named is given to others at once."""
     results: list[ResultReport] = []
-    want: int = 0
+    want: Count = 0
     """How many more chunks it would take now."""
-    known_jobs: list[str] = []
+    known_jobs: Annotated[list[Name], Meta(max_length=2000)] = []
     """Jobs whose order it holds."""
-    refused_jobs: list[RefusedJob] = []
-    containers: list[ContainerReport] = []
+    refused_jobs: Annotated[list[RefusedJob], Meta(max_length=2000)] = []
+    containers: Annotated[list[ContainerReport], Meta(max_length=1100)] = []
     applied: AppliedAllocation | None = None
     machine: Machine | None = None
     """In the first sync of a session, and when it changed."""
     ceiling: Ceiling | None = None
-    load: float = 0.0
+    load: Amount = 0.0
     """The machine's load average over one minute."""
-    status: str = ""
+    status: Sentence = ""
     """One sentence on what it is doing or why it is idle."""
     leaving: bool = False
     """The worker is stopping: everything it holds is named in results."""

@@ -34,6 +34,8 @@ def identify(request: Request, services: Services, who: Who) -> Caller:
         caller = _by_session(request)
     if caller.kind not in _ALLOWED[who]:
         raise Forbidden(f"this is for {who}s; these credentials are a {caller.kind}'s")
+    if caller.role == "viewer" and request.method not in ("GET", "HEAD"):
+        raise Forbidden("a viewer may look, and change nothing")
     if who == "admin" and caller.role != "admin":
         raise Forbidden("this is for admins")
     return caller

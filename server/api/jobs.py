@@ -6,7 +6,7 @@ from typing import Any
 from flask import Response, request
 
 from dockercomp.machine.image_archive import ImageArchiveError, archive_pin
-from dockercomp.protocol.errors import BadRequest, Conflict, InvalidJob, NotFound
+from dockercomp.protocol.errors import BadRequest, Conflict, Forbidden, InvalidJob, NotFound
 from dockercomp.protocol.orders import ImagePin
 from dockercomp.protocol.views import (
     ChunkPage,
@@ -85,13 +85,17 @@ def image_register(services: Services, caller: Caller, body: ImageRegistration) 
     except ImageArchiveError as error:
         raise InvalidJob(str(error)) from error
     name = body.name.removesuffix(":latest")
+    before = services.store.images.named(name)
+    if before is not None and caller.role != "admin" and before.get("owner") != caller.id:
+        raise Forbidden(f"the image {name} was registered by another; choose another name, or ask an admin")
     document: Document = {
         "_id": f"{name} {platform}",
         "name": name,
         "platform": platform,
         "config_digest": config_digest,
         "archive": body.archive,
-        "size": body.size,
+        "size": services.store.blobs.received(body.archive),
+        "owner": caller.id,
         "created": time.time(),
     }
     services.store.images.register(document)
@@ -101,7 +105,7 @@ def image_register(services: Services, caller: Caller, body: ImageRegistration) 
 def page_limit() -> int:
     """?limit=, 1 to 500, 100 by default."""
     value = request.args.get("limit", "100")
-    if not value.isdigit() or not 1 <= int(value) <= 500:
+    if not (value.isascii() and value.isdigit()) or not 1 <= int(value) <= 500:
         raise BadRequest("?limit= is a number from 1 to 500")
     return int(value)
 

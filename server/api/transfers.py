@@ -25,7 +25,7 @@ def blob_status(services: Services, caller: Caller, _: None, digest: str) -> Blo
 def blob_put(services: Services, caller: Caller, _: None, digest: str) -> BlobStatus:
     check_digest(digest)
     offset, size = _number("offset"), _number("size")
-    _may_upload(services, caller, digest)
+    _may_upload(services, caller, digest, size)
     data = read_body()
     if request.headers.get("Content-Digest") != content_digest(data):
         raise ChecksumMismatch("the part is not what its Content-Digest says; nothing was stored, send it again")
@@ -33,17 +33,20 @@ def blob_put(services: Services, caller: Caller, _: None, digest: str) -> BlobSt
     return BlobStatus(digest=digest, offset=received, complete=services.store.blobs.has(digest))
 
 
-def _may_upload(services: Services, caller: Caller, digest: str) -> None:
-    """A person may upload anything; a client only a result whose digest it has committed to and was asked for."""
-    if caller.kind == "client" and not services.store.chunks.committed(caller.id, digest):
+def _may_upload(services: Services, caller: Caller, digest: str, size: int | None = None) -> None:
+    """A person may upload anything; a client only a result to which it has committed, of the size it named then."""
+    if caller.kind != "client":
+        return
+    committed = services.store.chunks.committed(caller.id, digest)
+    if committed is None or size not in (None, committed):
         raise Forbidden(
-            f"no result of yours with this digest is awaited (results up to {INLINE_LIMIT} bytes ride along)"
+            f"no result of yours with this digest and size is awaited (results up to {INLINE_LIMIT} bytes ride along)"
         )
 
 
 def _number(name: str) -> int:
     value = request.args.get(name, "")
-    if not value.isdigit() or int(value) > _LARGEST:
+    if not (value.isascii() and value.isdigit()) or int(value) > _LARGEST:
         raise BadRequest(f"?{name}= must be a number of bytes")
     return int(value)
 

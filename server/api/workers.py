@@ -23,8 +23,9 @@ def sync(services: Services, caller: Caller, body: SyncRequest) -> SyncAnswer:
 
 
 def client_retire(services: Services, caller: Caller, _: None) -> Response:
-    services.store.clients.retire_one(caller.id)
     services.scheduling.take_back(caller.id)
+    services.store.clients.retire_one(caller.id)
+    services.scheduling.take_back(caller.id)  # what a sync under way has granted meanwhile
     return Response(status=204)
 
 

@@ -78,7 +78,7 @@ class Chunks:
 
     def of_client(self, client: str, also: Collection[str]) -> list[Chunk]:
         """The chunks that a client holds leases of, and those with the ids `also`."""
-        mine = {"state": "open", "leases": {"$gte": f"{client}.", "$lt": f"{client}/"}}
+        mine = {"state": "open", **_leases_of(client)}
         query: Document = {"$or": [mine, {"_id": {"$in": list(also)}}]} if also else mine
         return self._find(query)
 
@@ -88,39 +88,47 @@ class Chunks:
         As if clients stood in a ring: first those that the next client in the order of ids began, then the one
         after it. So clients that ask at the same time look at different chunks.
         """
-        found: list[Chunk] = []
+        found: dict[str, Chunk] = {}  # by id: a chunk that changes between the reads may be met twice
         for by in ({"$gt": client}, {"$lt": client}):
             if len(found) < limit:
                 query = {"job": {"$in": list(jobs)}, "need": {"$gt": 0}, "by": by, "barred": {"$ne": client}}
-                found += self._find(query, limit=limit - len(found))
-        return found
+                found |= {chunk.id: chunk for chunk in self._find(query, limit=limit - len(found))}
+        return list(found.values())
 
     def held_by(self, client: str, limit: int = 500) -> list[Chunk]:
         """Chunks of which this client holds leases."""
-        return self._find({"state": "open", "leases": {"$gte": f"{client}.", "$lt": f"{client}/"}}, limit=limit)
+        return self._find({"state": "open", **_leases_of(client)}, limit=limit)
 
-    def committed(self, client: str, digest: str) -> bool:
-        """Whether this client has committed to a result of this digest and its payload is awaited."""
-        query = {
-            "state": "open",
-            "leases": {"$gte": f"{client}.", "$lt": f"{client}/"},
-            "replicas": {"$elemMatch": {"client": client, "state": "committed", "digest": digest}},
-        }
+    def committed(self, client: str, digest: str) -> int | None:
+        """The size of the result with this digest to which the client has committed and whose payload is awaited."""
+        awaited = {"client": client, "state": "committed", "digest": digest}
+        query = {"state": "open", **_leases_of(client), "replicas": {"$elemMatch": awaited}}
         with store_errors():
-            return self._chunks.find_one(query, {"_id": 1}) is not None
+            found = self._chunks.find_one(query, {"replicas.$": 1})
+        return int(found["replicas"][0]["size"]) if found else None
+
+    def with_overdue_leases(self, jobs: Sequence[str], now: float, clients: Sequence[str], limit: int) -> list[Chunk]:
+        """Open chunks with a lease past its deadline, or of one of `clients`. Looks at every open chunk of `jobs`."""
+        over = {"$or": [{"deadline": {"$lt": now}}, {"client": {"$in": list(clients)}}]}
+        lease = {"state": {"$in": ["leased", "committed"]}, **over}
+        query = {"state": "open", "job": {"$in": list(jobs)}, "replicas": {"$elemMatch": lease}}
+        return self._find(query, limit=limit)
 
     def stuck(self, job: str, limit: int = 500) -> list[Chunk]:
-        """Open chunks that need a replica and that nobody runs, when no lease of the job is alive at all; else none.
+        """Open chunks that a client may not run for having failed them, when no lease of the job is alive; else none.
 
         Two round trips."""
+        blamed = self._find({"job": job, "blamed": True}, limit=limit)
         with store_errors():
-            if self._chunks.find_one({"state": "open", "job": job, "leases.0": {"$exists": True}}, {"_id": 1}):
+            if blamed and self._chunks.find_one(
+                {"state": "open", "job": job, "leases.0": {"$exists": True}}, {"_id": 1}
+            ):
                 return []
-        return self._find({"job": job, "need": {"$gt": 0}, "replicas.state": "failed"}, limit=limit)
+        return blamed
 
     def cancel_open(self, job: str) -> int:
         """End every open chunk of a job that has ended."""
-        ended = {"state": "cancelled", "need": 0, "leases": []}
+        ended = {"state": "cancelled", "need": 0, "leases": [], "blamed": False}
         with store_errors():
             return self._chunks.update_many(
                 {"state": "open", "job": job}, {"$set": ended, "$inc": {"version": 1}}
@@ -194,6 +202,11 @@ class Chunks:
             return [_from_document(found) for found in self._chunks.find(query, limit=limit)]
 
 
+def _leases_of(client: str) -> Document:
+    """Lease ids begin with their client's id and a point."""
+    return {"leases": {"$gte": f"{client}.", "$lt": f"{client}/"}}
+
+
 def _stage(job: str, stage: int) -> Document:
     return {"_id": {"$gte": f"{job}.{stage}.", "$lt": f"{job}.{stage}/"}}
 
@@ -207,6 +220,8 @@ def _to_document(chunk: Chunk, mark: str) -> Document:
     document["by"] = barred[0] if barred else ""
     document["leases"] = lifecycle.live_leases(chunk)
     document["mark"] = mark
+    if lifecycle.blamed(chunk):
+        document["blamed"] = True
     return document
 
 

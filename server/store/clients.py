@@ -108,6 +108,12 @@ class Clients:
         with store_errors():
             return [found["_id"] for found in self._clients.find(query, {"_id": 1})]
 
+    def lately_gone(self, before: float) -> list[str]:
+        """Clients that fell silent, or were retired, in the day before `before`."""
+        with store_errors():
+            found = self._clients.find({"seen": {"$lt": before, "$gt": before - 86_400}}, {"_id": 1})
+            return [each["_id"] for each in found]
+
     def set_silent(self, client: str, before: float) -> None:
         """Its leases were taken back; undone by its next sync."""
         dead = [{"$set": {"silent": True, "containers": []}}]

@@ -49,6 +49,14 @@ class Jobs:
         with store_errors():
             return self._jobs.count_documents({"state": "running"})
 
+    def running_for(self, platform: str, memory: int, also: Sequence[str], limit: int = 100) -> list[Document]:
+        """Running jobs that a client of this platform with `memory` bytes a container can run, and those of `also`
+        that run, oldest first."""
+        fit = {"image.platform": platform, "memory": {"$lte": memory}}
+        query = {"state": "running", "$or": [fit, {"_id": {"$in": list(also)}}]}
+        with store_errors():
+            return list(self._jobs.find(query, _LIGHT).sort("created", 1).limit(limit))
+
     def with_open_ranges(self, older_than: float) -> list[Document]:
         """Running jobs with a range handed out before `older_than` whose chunks may not all exist."""
         query = {"state": "running", "open_ranges.at": {"$lt": older_than}}

@@ -21,6 +21,8 @@ INDEXES: dict[str, list[IndexModel]] = {
         IndexModel([("leases", ASCENDING)], name="leases", partialFilterExpression=OPEN),
         # Is any chunk of this job still open?
         IndexModel([("job", ASCENDING)], name="open", partialFilterExpression=OPEN),
+        # Which open chunks of this job are kept from a client that failed them? Seldom any.
+        IndexModel([("job", ASCENDING)], name="blamed", partialFilterExpression={"blamed": True}),
         # Which chunks of this job failed? Almost always none.
         IndexModel([("job", ASCENDING)], name="failed", partialFilterExpression={"state": "failed"}),
     ],
@@ -42,6 +44,8 @@ INDEXES: dict[str, list[IndexModel]] = {
         IndexModel([("request", ASCENDING)], name="request", unique=True),
         # Who has not been heard of lately?
         IndexModel([("state", ASCENDING), ("seen", ASCENDING)], name="seen"),
+        # Who was last heard of in these hours, in whatever state?
+        IndexModel([("seen", ASCENDING)], name="last_seen"),
     ],
     # One-time links and tokens end by themselves.
     "credentials": [IndexModel([("expires", ASCENDING)], name="expires", expireAfterSeconds=0)],
