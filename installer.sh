@@ -304,6 +304,9 @@ undo() {
 summary() {
   "$DC_HOME/bin/dockercomp-worker" status || :
   say ""
+  say "Preflight (dockercomp-worker doctor; again at any time):"
+  "$DC_HOME/bin/dockercomp-worker" doctor || say "The worker runs, but see to what is said above."
+  say ""
   say "The worker $version runs for the master at $url."
   say "  status     $DC_HOME/bin/dockercomp-worker status"
   say "  log        $DC_HOME/log/worker.log"
