@@ -109,9 +109,12 @@ class Scheduling:
                 grants.changes.append((chunk, leased))
         return grants
 
-    def issue(self, client: Document, jobs: Sequence[RunningJob], want: int, sync: str) -> list[Chunk]:
-        """Fresh chunks, inserted as already leased to the client."""
+    def issue(
+        self, client: Document, jobs: Sequence[RunningJob], want: int, sync: str
+    ) -> tuple[list[Chunk], dict[str, str]]:
+        """Fresh chunks, inserted as already leased to the client; and by job the range to be closed, as they exist."""
         issued: list[Chunk] = []
+        ranges: dict[str, str] = {}
         asked = 0
         for job in jobs:
             if len(issued) >= want or asked == _FRESH_JOBS:
@@ -119,8 +122,12 @@ class Scheduling:
             if job.document["cursor"] >= job.document["total"]:
                 continue
             asked += 1
-            issued += self._issue(client, job, want - len(issued), sync)
-        return issued
+            range_id = secrets.token_hex(8)
+            taken = self._store.jobs.take_range(job.id, int(job.document["stage"]), want - len(issued), range_id)
+            if taken is not None:
+                issued += self._insert(client, job, taken, sync)
+                ranges[job.id] = range_id
+        return issued, ranges
 
     def reissue(self, document: Document, older_than: float) -> int:
         """Bring into being the chunks of ranges that a dead master had handed out; returns how many were missing."""
@@ -143,19 +150,13 @@ class Scheduling:
             changes = [(chunk, _without(chunk, client)) for chunk in held]
             self._store.chunks.compare_and_set(changes, secrets.token_hex(8))
 
-    def _issue(self, client: Document, job: RunningJob, count: int, sync: str) -> list[Chunk]:
+    def _insert(self, client: Document, job: RunningJob, taken: tuple[int, int], sync: str) -> list[Chunk]:
         stage = int(job.document["stage"])
-        range_id = secrets.token_hex(8)
-        taken = self._store.jobs.take_range(job.id, stage, count, range_id)
-        if taken is None:
-            return []
         chunks = [
             self._lease(client, lifecycle.fresh(job.id, stage, index, job.rules), job.spec, sync)
             for index in range(*taken)
         ]
-        inserted = self._store.chunks.insert_new([chunk for chunk in chunks if chunk is not None])
-        self._store.jobs.close_range(job.id, range_id)
-        return inserted
+        return self._store.chunks.insert_new([chunk for chunk in chunks if chunk is not None])
 
     def _lease(self, client: Document, chunk: Chunk, spec: JobSpec, sync: str) -> Chunk | None:
         return lifecycle.grant(

@@ -5,6 +5,7 @@ chunks move, chunks are moved before they are acknowledged, and fresh chunks exi
 """
 
 import secrets
+from collections import Counter
 from collections.abc import Sequence
 
 import msgspec
@@ -91,15 +92,17 @@ class Sync:
         self._metrics.chunks.labels("stored").inc(len(stored))
         self._metrics.chunks.labels("changed by another meanwhile").inc(len(changes) - len(stored))
         with phase("issue fresh chunks"):
-            leased += self._scheduling.issue(client, fit, want - len(leased), sync)
+            fresh, ranges = self._scheduling.issue(client, fit, want - len(leased), sync)
+            leased += fresh
         with phase("count"):
-            self._count_and_advance(jobs, [change for change in changes if change[0].id in stored])
+            self._count_and_advance(jobs, [change for change in changes if change[0].id in stored], ranges)
 
         by_id = {job.id: job for job in jobs}
         given = [chunk for chunk in (*again, *leased) if chunk.job in by_id]
         with phase("answer"):
             leases = [self._lease(by_id[chunk.job], chunk, client, sync) for chunk in given]
-            closed = self._store.jobs.ended_among(request.known_jobs) if request.known_jobs else []
+            not_listed = [job for job in request.known_jobs if job not in by_id]
+            closed = self._store.jobs.ended_among(not_listed) if not_listed else []
             orders = self._orders({lease.job for lease in leases} - set(request.known_jobs))
         return SyncAnswer(
             protocol=PROTOCOL,
@@ -148,16 +151,19 @@ class Sync:
                 intake.change(before, lifecycle.release(before, replica.lease).chunk)
         return again
 
-    def _count_and_advance(self, jobs: Sequence[RunningJob], changes: Sequence[tuple[Chunk, Chunk]]) -> None:
+    def _count_and_advance(
+        self, jobs: Sequence[RunningJob], changes: Sequence[tuple[Chunk, Chunk]], ranges: dict[str, str]
+    ) -> None:
+        """Count what was stored, close the ranges whose chunks now exist, and move on a job that this completed."""
         failed = {after.job: after.error for _, after in changes if after.state == "failed"}
         for job_id, error in failed.items():
             self._stages.fail(job_id, error)
         counters = self._verification.count(changes)
         for job in jobs:
-            counted = counters.get(job.id)
-            if counted:
+            counted = counters.get(job.id, Counter())
+            if counted or job.id in ranges:
                 key = f"accepted_{job.document['stage']}"
-                accepted = self._store.jobs.count(job.id, dict(counted)).get(key, 0)
+                accepted = self._store.jobs.count(job.id, dict(counted), ranges.get(job.id)).get(key, 0)
                 if counted[key] and accepted >= job.document["total"] <= _ADVANCE_AT_ONCE:
                     self._stages.advance(job.document)
 

@@ -111,7 +111,8 @@ class Clients:
     def lately_gone(self, before: float) -> list[str]:
         """Clients that fell silent, or were retired, in the day before `before`."""
         with store_errors():
-            found = self._clients.find({"seen": {"$lt": before, "$gt": before - 86_400}}, {"_id": 1})
+            states = {"$in": ["alive", "retired"]}
+            found = self._clients.find({"state": states, "seen": {"$lt": before, "$gt": before - 86_400}}, {"_id": 1})
             return [each["_id"] for each in found]
 
     def set_silent(self, client: str, before: float) -> None:

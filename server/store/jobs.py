@@ -104,12 +104,16 @@ class Jobs:
         with store_errors():
             self._quick.update_one({"_id": job}, {"$pull": {"open_ranges": {"id": range_id}}})
 
-    def count(self, job: str, changes: dict[str, int]) -> Document:
-        """Add to the counters, which are caches for the eye; returns all of them as they are then."""
+    def count(self, job: str, changes: dict[str, int], closed_range: str | None = None) -> Document:
+        """Add to the counters, which are caches for the eye, and close a range, whose chunks exist; returns all
+        counters as they are then."""
+        update: Document = {"$inc": {f"counters.{key}": value for key, value in changes.items()}} if changes else {}
+        if closed_range is not None:
+            update["$pull"] = {"open_ranges": {"id": closed_range}}
         with store_errors():
             after = self._quick.find_one_and_update(
                 {"_id": job},
-                {"$inc": {f"counters.{key}": value for key, value in changes.items()}},
+                update,
                 projection={"counters": 1},
                 return_document=ReturnDocument.AFTER,
             )

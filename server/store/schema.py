@@ -44,8 +44,6 @@ INDEXES: dict[str, list[IndexModel]] = {
         IndexModel([("request", ASCENDING)], name="request", unique=True),
         # Who has not been heard of lately?
         IndexModel([("state", ASCENDING), ("seen", ASCENDING)], name="seen"),
-        # Who was last heard of in these hours, in whatever state?
-        IndexModel([("seen", ASCENDING)], name="last_seen"),
     ],
     # One-time links and tokens end by themselves.
     "credentials": [IndexModel([("expires", ASCENDING)], name="expires", expireAfterSeconds=0)],
