@@ -28,6 +28,9 @@ Handler = Callable[..., Any]
 
 _log = structlog.get_logger("api")
 
+_TOO_MANY_TO_LOG = frozenset({"sync", "healthz", "readyz", "metrics", "lease_input", "blob_put"})
+"""Counted and timed by the metrics; in the log only where they fail."""
+
 BODY_DEADLINE_S = 20.0
 """Longest silence of a caller in the middle of its body, or while it reads an answer."""
 
@@ -106,7 +109,10 @@ def _end(response: Response, services: Services) -> Response:
     response.headers["X-Request-Id"] = g.get("request_id", "")
     route = (request.endpoint or "unknown").removeprefix("api.")
     services.metrics.requests.labels(route, response.status_code).inc()
-    services.metrics.request_seconds.labels(route).observe(time.perf_counter() - g.get("started", 0.0))
+    seconds = time.perf_counter() - g.get("started", 0.0)
+    services.metrics.request_seconds.labels(route).observe(seconds)
+    if request.blueprint == "api" and route not in _TOO_MANY_TO_LOG:
+        _log.info("request", route=route, status=response.status_code, ms=round(1000 * seconds, 1))
     if response.status_code >= 400 and request.content_length:
         response.headers["Connection"] = "close"  # a body left unread would be taken for the next request
         response.call_on_close(partial(_hang_up, request.environ.get("gunicorn.socket")))

@@ -197,6 +197,16 @@ def test_health_and_metrics(master: RunningMaster) -> None:
     assert "dockercomp_requests_total" in anybody.request("metrics").text
 
 
+def test_the_log_has_the_ids_of_request_and_job(master: RunningMaster) -> None:
+    answer = requests.get(
+        f"{master.url}/api/v1/jobs/jlogged", headers={"Authorization": f"Bearer {master.admin_token}"}, timeout=10
+    )
+    assert answer.json()["request"] == answer.headers["X-Request-Id"]
+    lines = [line for line in (master.home / "log" / "master.log").read_text().splitlines() if line.startswith("{")]
+    (found,) = [entry for entry in map(json.loads, lines) if entry.get("request") == answer.headers["X-Request-Id"]]
+    assert (found["route"], found["job"], found["status"]) == ("job", "jlogged", 404)
+
+
 def test_unknown_urls_and_methods_are_problems(master: RunningMaster) -> None:
     for method, path, status in (("GET", "/api/v1/nothing", 404), ("DELETE", "/api/v1/jobs", 405)):
         answer = requests.request(method, master.url + path, timeout=10)
