@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from dockercomp.machine import docker_host
 from tests.integration.docker_parts import IMAGE, MIB, image_id
 from worker import cgroup
 from worker.engine import ContainerSpec, Engine, EngineError, EngineUnavailable, ImageMissing
@@ -306,17 +307,18 @@ def test_no_permission_for_the_socket() -> None:
 
 
 def test_an_engine_that_comes_back(engine: Engine, tmp_path: Path) -> None:
+    real = docker_host.find(tmp_path).removeprefix("unix://")
     with tempfile.TemporaryDirectory(prefix="dct-") as folder:
         place = Path(folder, "docker.sock")
         moved = Engine(engine.instance, f"unix://{place}")
         with pytest.raises(EngineUnavailable):
             moved.ours()
-        place.symlink_to("/var/run/docker.sock")
+        place.symlink_to(real)
         assert moved.ours() == []
         place.unlink()
         moved.close()
         with pytest.raises(EngineUnavailable):
             moved.ours()
-        place.symlink_to("/var/run/docker.sock")
+        place.symlink_to(real)
         assert moved.ours() == []
         moved.close()
