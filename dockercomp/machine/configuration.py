@@ -16,7 +16,11 @@ KNOWN_KEYS = frozenset({
     "DC_PUBLIC_URL", "DC_DOCKER_HOST", "DC_API_TOKEN", "U_DB", "U_USER", "U_PASS",
 })  # fmt: skip
 
-_LINE = re.compile(r"^(?:export\s+)?([A-Z][A-Z0-9_]*)=(?:([A-Za-z0-9._:/@,+-]*)|'([^'\n]*)')\s*(?:#.*)?$")
+_BLANKS = " \t\r\v\f"
+"""As a shell sees them: Python would count some control characters too."""
+_LINE = re.compile(
+    r"^(?:export[ \t]\s*)?([A-Z][A-Z0-9_]*)=(?:([A-Za-z0-9._:/@,+-]*)|'([^'\n]*)')[ \t]*(?:#.*)?$", re.ASCII
+)
 _SIZE = re.compile(r"^(\d+(?:\.\d+)?)\s*(B|KiB|MiB|GiB|TiB|KB|MB|GB|TB)?$")
 _UNITS = {None: 1, "B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40,
           "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}  # fmt: skip
@@ -29,8 +33,8 @@ class ConfigurationError(ValueError):
 def parse(text: str, source: str = "configuration") -> dict[str, str]:
     """The keys and values of a configuration text. Raises ConfigurationError naming the line."""
     values: dict[str, str] = {}
-    for number, raw in enumerate(text.splitlines(), 1):
-        line = raw.strip()
+    for number, raw in enumerate(text.split("\n"), 1):
+        line = raw.strip(_BLANKS)
         if not line or line.startswith("#"):
             continue
         match = _LINE.match(line)
