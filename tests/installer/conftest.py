@@ -3,10 +3,9 @@
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Event
 
 import pytest
 
@@ -18,15 +17,6 @@ from server import packages
 from tests.integration.masters import RunningMaster, running_master
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-def wait_until(done: Callable[[], bool], seconds: float = 60) -> None:
-    pause = Event()
-    for _ in range(int(seconds / 0.02)):
-        if done():
-            return
-        pause.wait(0.02)
-    raise AssertionError("waited in vain")
 
 
 @pytest.fixture(scope="session")

@@ -10,9 +10,10 @@ import pytest
 from dockercomp import images, jobfolder
 from dockercomp.client import Client
 from dockercomp.machine import supervisor
-from tests.installer.conftest import ROOT, Volunteer, interrupt, wait_until
+from tests.installer.conftest import ROOT, Volunteer, interrupt
 from tests.integration.docker_parts import engine_for, image_id
 from tests.integration.masters import RunningMaster, free_port
+from tests.waiting import wait_until
 
 
 def towards(master: RunningMaster, token: str | None = None) -> list[str]:
@@ -113,7 +114,7 @@ def test_interrupted_in_a_step_it_leaves_nothing(
     (volunteer.home.parent / "foreign").write_text("x")
     # A master that answers nobody's sync keeps the last step waiting: its worker cannot reach this port.
     process = volunteer.start(*towards(master))
-    wait_until(lambda: f"== {step}" in volunteer.log() or process.poll() is not None)
+    wait_until(lambda: f"== {step}" in volunteer.log() or process.poll() is not None, 60)
     code, said = interrupt(process, number)
     assert code in (130, 143), said
     assert "taking back what was done" in said

@@ -7,29 +7,20 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from threading import Event
 from typing import Any
 
 import pytest
 
 from dockercomp.machine import docker_host
 from tests.integration.docker_parts import IMAGE, MIB, image_id
+from tests.waiting import wait_until
 from worker import cgroup
 from worker.engine import ContainerSpec, Engine, EngineError, EngineUnavailable, ImageMissing
 
 HOST = os.environ.get("DC_DOCKER_HOST", "")
-
-
-def wait_until(done: Callable[[], bool], seconds: float = 30) -> None:
-    pause = Event()
-    for _ in range(int(seconds / 0.02)):
-        if done():
-            return
-        pause.wait(0.02)
-    raise AssertionError("waited in vain")
 
 
 def docker(*arguments: str) -> str:

@@ -4,15 +4,15 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from threading import Event
 
 import pytest
 
 from dockercomp.machine import supervision, supervisor
 from dockercomp.machine.home import HomeInUseError
 from dockercomp.machine.supervisor import Program, Status, SupervisorError
+from tests.waiting import wait_until
 
 NAME = "unit"
 
@@ -21,15 +21,6 @@ NAME = "unit"
 def home(tmp_path: Path) -> Iterator[Path]:
     yield tmp_path
     assert supervisor.stop(tmp_path, NAME, 20)
-
-
-def wait_until(done: Callable[[], bool], seconds: float = 20) -> None:
-    pause = Event()
-    for _ in range(int(seconds / 0.02)):
-        if done():
-            return
-        pause.wait(0.02)
-    raise AssertionError("waited in vain")
 
 
 def script(home: Path, name: str, body: str, **more: object) -> Program:
