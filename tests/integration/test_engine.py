@@ -186,7 +186,7 @@ def test_running_out_of_memory_is_counted(engine: Engine, spec: ContainerSpec) -
     hog = "import subprocess, time\nsubprocess.run(['python3', '-c', 'b\"x\" * (1 << 30)'])\ntime.sleep(1000)"
     container = started(engine, replace(spec, command=("python3", "-c", hog)))
     files = cgroup.cgroup_paths(engine.pid(container))
-    wait_until(lambda: (files.read().oom_kills or 0) > 0)
+    wait_until(lambda: (files.read().oom_kills or 0) > 0, 30)
     assert engine.running(container), "only the process over the limit was killed"
 
 
@@ -202,7 +202,7 @@ def test_pausing_killing_and_removing(engine: Engine, spec: ContainerSpec) -> No
     engine.unpause(container)
     engine.pause(container)
     engine.kill(container)
-    wait_until(lambda: not engine.running(container))
+    wait_until(lambda: not engine.running(container), 30)
     engine.kill(container)
     with pytest.raises(EngineError, match="not running"):
         engine.pause(container)
@@ -235,7 +235,7 @@ def test_what_the_engine_refuses(engine: Engine, spec: ContainerSpec) -> None:
 def test_a_program_that_is_not_in_the_image(engine: Engine, spec: ContainerSpec) -> None:
     """The init process starts, so only the container's end tells."""
     container = started(engine, replace(spec, command=("/no/such/program",)))
-    wait_until(lambda: not engine.running(container))
+    wait_until(lambda: not engine.running(container), 30)
     with pytest.raises(EngineError, match="exit code 127"):
         engine.pid(container)
 
