@@ -17,7 +17,7 @@ from pathlib import Path
 
 from bench.rows import Row, row
 from dockercomp.machine.home import instance_label
-from dockercomp.protocol.orders import ImagePin, JobOrder, ProgramSpec, ResourcesSpec
+from dockercomp.protocol.orders import ImagePin, JobOrder, ProgramSpec, ResourcesSpec, StageOrder
 from worker.container import WarmContainer
 from worker.engine import Engine
 from worker.tasks import Size, Task
@@ -96,7 +96,7 @@ def _order(program: ProgramSpec) -> JobOrder:
         image=ImagePin(name=IMAGE, config_digest="", platform="linux/amd64"),
         program="",
         split="lines",
-        stages=[program],
+        stages=[StageOrder(program=program)],
         resources=ResourcesSpec(),
     )
 

@@ -8,7 +8,7 @@ import msgspec
 
 from dockercomp.protocol.errors import InvalidJob, UnknownImage
 from dockercomp.protocol.job_rules import check_spec
-from dockercomp.protocol.orders import ORDER_VERSION, ImagePin, JobOrder, JobSpec, encode_order
+from dockercomp.protocol.orders import ORDER_VERSION, ImagePin, JobOrder, JobSpec, ProgramSpec, StageOrder, encode_order
 from dockercomp.protocol.signing import sign_order
 from dockercomp.protocol.views import InputFile, SubmitRequest
 from server import splitting
@@ -84,10 +84,25 @@ def _order(job: str, spec: JobSpec, pin: ImagePin, program: str) -> JobOrder:
         image=pin,
         program=program,
         split=spec.input.split,
-        stages=[spec.map, *([spec.reduce] if spec.reduce else [])],
+        stages=_stages(spec),
+        parameters=spec.input.parameters,
+        setup=spec.setup,
         resources=spec.resources,
         environment=spec.environment,
     )
+
+
+def _stages(spec: JobSpec) -> list[StageOrder]:
+    """What the worker runs in each stage."""
+    reduce = spec.reduce
+    if reduce is None:
+        return [StageOrder(program=spec.map, combine=spec.combine)]
+    by_key = reduce.partitions if not spec.map.outputs else 1
+    program = ProgramSpec(command=reduce.command, function=reduce.function, outputs=reduce.outputs)
+    return [
+        StageOrder(program=spec.map, combine=spec.combine, partitions=by_key),
+        StageOrder(program=program, sort_input=reduce.sort),
+    ]
 
 
 def _chunks(spec: JobSpec, inputs: Sequence[InputFile]) -> int:

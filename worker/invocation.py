@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from dockercomp.protocol.messages import INLINE_LIMIT
-from dockercomp.protocol.orders import JobOrder
+from dockercomp.protocol.orders import JobOrder, stage_of
 
 from .channel import Run
 from .tasks import Task
@@ -27,7 +27,7 @@ _WIDTH_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"
 
 def run_of(order: JobOrder, task: Task, cpus: float, folder: Path, *, has_program: bool) -> Run:
     """The run of a task; `folder` is the host's side of /dc/in, empty. Raises OSError where input cannot be placed."""
-    program = order.stages[task.stage]
+    program = stage_of(order, task.stage).program
     cwd = JOB_FOLDER if has_program else SCRATCH
     environment = _environment(order, task, cpus)
     limit_ms = max(1, int(order.resources.time_limit * 1000))

@@ -5,7 +5,7 @@ import http.client
 from pathlib import Path
 
 from dockercomp.machine import docker_host
-from dockercomp.protocol.orders import ORDER_VERSION, ImagePin, JobOrder, ProgramSpec, ResourcesSpec
+from dockercomp.protocol.orders import ORDER_VERSION, ImagePin, JobOrder, ProgramSpec, ResourcesSpec, StageOrder
 
 from .container import WarmContainer
 from .describe import Check
@@ -75,7 +75,7 @@ def _order(platform: str) -> JobOrder:
         image=pin,
         program="",
         split="range",
-        stages=[stage],
+        stages=[StageOrder(program=stage)],
         resources=resources,
     )
 

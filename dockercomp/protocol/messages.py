@@ -163,6 +163,30 @@ class ResultReport(Message, frozen=True, kw_only=True):
     cpu_s: Amount = 0.0
     wall_s: Amount = 0.0
     memory_peak: Bytes = 0
+    log: Log = ""
+    """When done: the first and last KiB of what the program said beside its result."""
+
+
+class RunningReport(Message, frozen=True, kw_only=True):
+    """How a chunk that has run for some seconds is doing, for the eye."""
+
+    lease: Name
+    seconds: Amount
+    """Running time so far, pauses left out."""
+    progress: Annotated[float, Meta(ge=0, le=1)] | None = None
+    """As the program itself reports it."""
+    message: Name = ""
+    checkpoint: Bytes = 0
+    """Size of the last checkpoint it saved; 0: none."""
+    log_from: Bytes = 0
+    log: bytes = b""
+    """The next part of its log, from byte `log_from`: at most STREAM_PART bytes."""
+    output_from: Bytes = 0
+    output: bytes = b""
+    """The next part of its output, likewise."""
+
+
+STREAM_PART = 16 * 1024
 
 
 class Ack(Message, frozen=True, kw_only=True):
@@ -184,7 +208,7 @@ class Lease(Message, frozen=True, kw_only=True):
     id: str
     job: str
     stage: int
-    """0 map, 1 reduce."""
+    """0 map, 1 reduce; 2, 3 … further levels of a reduce by a tree."""
     index: int
     deadline_s: float
     """Seconds from this answer until the lease ends, however often the client is heard of."""
@@ -196,7 +220,24 @@ class Lease(Message, frozen=True, kw_only=True):
     has_pieces: bool = False
     start: int | None = None
     stop: int | None = None
-    """The chunk's numbers [start, stop) of a range split."""
+    """The chunk's numbers [start, stop) of a range split; of a product split its combinations."""
+    fetch: list["Fetch"] | None = None
+    """Where the worker reads the input itself instead: the input is these spans one after the other."""
+
+
+class Fetch(Message, frozen=True, kw_only=True):
+    """Bytes of a URL for the worker to read: [start, stop), for splits by lines moved to whole lines by
+    protocol.boundaries."""
+
+    url: Name
+    size: int
+    """Of the whole; with `etag` it tells that the URL still gives what was submitted."""
+    etag: str = ""
+    start: int
+    stop: int
+    lines: bool = False
+    prefix: bytes = b""
+    """Given before these bytes: the header of a csv split."""
 
 
 class Piece(Message, frozen=True, kw_only=True):
@@ -235,6 +276,7 @@ class SyncRequest(Message, frozen=True, kw_only=True):
     held: Annotated[list[Name], Meta(max_length=20_000)] = []
     """Every lease this worker still means to finish. An earlier lease not named is given to others at once."""
     results: list[ResultReport] = []
+    running: Annotated[list[RunningReport], Meta(max_length=64)] = []
     want: Count = 0
     """How many more chunks it would take now."""
     known_jobs: Annotated[list[Name], Meta(max_length=2000)] = []

@@ -20,7 +20,7 @@ class Route:
     """One URL. `request` and `answer` are message types; None means no JSON body. `body_limit` is in bytes."""
 
     name: str
-    method: Literal["GET", "HEAD", "POST", "PUT"]
+    method: Literal["GET", "HEAD", "POST", "PUT", "DELETE"]
     path: str
     who: Who
     summary: str

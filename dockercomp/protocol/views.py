@@ -10,11 +10,19 @@ ChunkState = Literal["open", "accepted", "failed", "cancelled"]
 
 
 class InputFile(Message, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One uploaded input. `name` is its path as the program sees it (files split)."""
+    """One input: an upload, the result of another job, or a URL. `name` is its path as the program sees it."""
 
     name: str
-    digest: str
-    size: int
+    digest: str = ""
+    """SHA-256 of the upload that holds it."""
+    size: int = 0
+    """In bytes; of a job's result or a URL the master finds it out."""
+    offset: int = 0
+    """Where it begins in the upload: many small files travel as one."""
+    job: str = ""
+    """Its result is the input; while it runs, this one waits. A result of several files stands for all of them."""
+    url: str = ""
+    etag: str = ""
 
 
 class SubmitRequest(Message, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -23,10 +31,34 @@ class SubmitRequest(Message, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     spec: JobSpec
     program: str = ""
     inputs: list[InputFile] = []
+    input_list: str = ""
+    """Instead of `inputs`, where there are very many: SHA-256 of an upload with one InputFile as JSON a line."""
+
+
+class DigestList(Message, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    digests: list[str]
+
+
+class Forecast(Message, frozen=True, kw_only=True):
+    """What a job would be if it were submitted now (`--dry-run`)."""
+
+    stages: list["StageView"]
+    reused: int
+    """Chunks whose result is here already."""
+    clients: int
+    """Clients that could run it now."""
+    containers: int
+    """Containers of those clients."""
+    seconds_low: float | None = None
+    seconds_high: float | None = None
+    """How long it may take, where an earlier job tells how long its chunks run."""
+    waiting: str = ""
+    """Why it would wait; empty where it would not."""
 
 
 class StageView(Message, frozen=True, kw_only=True):
-    name: Literal["map", "reduce"]
+    name: str
+    """`map`, `reduce`; of a tree `reduce 1`, `reduce 2` …"""
     chunks: int
     """Chunks in all."""
     issued: int
@@ -56,6 +88,18 @@ class JobView(Message, frozen=True, kw_only=True):
     """Why it is not moving, in one sentence; empty while it moves."""
     result_size: int | None = None
     result_digest: str | None = None
+    result_files: int = 0
+    """Files of the result, where it is several; 0: it is plain bytes."""
+    eta_low_s: float | None = None
+    eta_high_s: float | None = None
+    """Seconds until the present stages are done, as a range; None while nothing can be said."""
+    missing: list[str] = []
+    """Inputs of chunks that were given up, at most 20."""
+    missing_count: int = 0
+    reused: int = 0
+    """Chunks whose result was taken from an earlier job."""
+    priority: int = 0
+    plots: int = 0
 
 
 class JobPage(Message, frozen=True, kw_only=True):
@@ -71,13 +115,22 @@ class ReplicaView(Message, frozen=True, kw_only=True):
     failure: str = ""
     log_head: str = ""
     log_tail: str = ""
+    wall_s: float | None = None
+    cpu_s: float | None = None
 
 
 class ChunkView(Message, frozen=True, kw_only=True):
+    """A chunk and where its result comes from."""
+
     id: str
-    stage: Literal["map", "reduce"]
+    stage: str
     index: int
     state: ChunkState
+    input: str = ""
+    """What it computes on: file names, bytes, numbers."""
+    reused_from: str = ""
+    """The chunk of an earlier job whose result was taken."""
+    error: str = ""
     digest: str | None = None
     size: int | None = None
     replicas: list[ReplicaView] = []
@@ -86,6 +139,46 @@ class ChunkView(Message, frozen=True, kw_only=True):
 class ChunkPage(Message, frozen=True, kw_only=True):
     chunks: list[ChunkView]
     next: str | None = None
+
+
+class ResultFile(Message, frozen=True, kw_only=True):
+    """One file of a result of several. `name` is unique within the result."""
+
+    name: str
+    size: int
+    digest: str = ""
+
+
+class ResultFiles(Message, frozen=True, kw_only=True):
+    files: list[ResultFile]
+    next: str | None = None
+
+
+class RunningChunk(Message, frozen=True, kw_only=True):
+    """A chunk that runs now, as its worker last reported it."""
+
+    lease: str
+    stage: str
+    index: int
+    client: str
+    seconds: float
+    progress: float | None = None
+    message: str = ""
+    log_tail: str = ""
+    checkpoint: int = 0
+
+
+class RunningPage(Message, frozen=True, kw_only=True):
+    chunks: list[RunningChunk]
+
+
+class Explanation(Message, frozen=True, kw_only=True):
+    """Why a job, chunk or client is as it is."""
+
+    subject: str
+    sentence: str
+    """The reason and the way out."""
+    facts: list[str] = []
 
 
 class ClientView(Message, frozen=True, kw_only=True):

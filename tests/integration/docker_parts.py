@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 from dockercomp.machine.home import instance_label
-from dockercomp.protocol.orders import ImagePin, JobOrder, ProgramSpec, ResourcesSpec, Split
+from dockercomp.protocol.orders import ImagePin, JobOrder, ProgramSpec, ResourcesSpec, Split, StageOrder
 from worker.container import WarmContainer
 from worker.engine import Engine
 from worker.tasks import Size
@@ -43,7 +43,7 @@ def order_of(
         image=ImagePin(name="dockercomp/python", config_digest="sha256:" + "0" * 64, platform="linux/amd64"),
         program="",
         split=split,
-        stages=list(stages),
+        stages=[StageOrder(program=stage) for stage in stages],
         resources=ResourcesSpec(time_limit=time_limit),
         environment=environment or {},
     )

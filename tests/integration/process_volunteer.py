@@ -83,7 +83,7 @@ class ProcessVolunteer:
             archive.extractall(self._folder / job, filter="data")
 
     def _run(self, lease: Lease) -> ResultReport:
-        command = self._orders[lease.job].stages[lease.stage].command
+        command = self._orders[lease.job].stages[min(lease.stage, 1)].program.command
         if command is None:
             return ResultReport(lease=lease.id, outcome="returned")
         data = lease.input

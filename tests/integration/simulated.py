@@ -17,7 +17,7 @@ from dockercomp.protocol.messages import (
     SyncAnswer,
     SyncRequest,
 )
-from dockercomp.protocol.orders import InputSpec, JobSpec, ProgramSpec, VerifySpec
+from dockercomp.protocol.orders import InputSpec, JobSpec, ProgramSpec, ReduceSpec, VerifySpec
 from dockercomp.protocol.views import SubmitRequest, TokenRequest
 from server.enrolment import Enrolment
 from server.inputs import Inputs
@@ -88,7 +88,7 @@ class Master:
             image="i",
             input=InputSpec(split="range", start=0, stop=numbers, per_chunk=1),
             map=ProgramSpec(command=["true"]),
-            reduce=ProgramSpec(command=["cat"]) if reduce else None,
+            reduce=ReduceSpec(command=["cat"]) if reduce else None,
             verify=VerifySpec(policy="quorum" if quorum > 1 else "none", quorum=quorum),
             retries=retries,
         )

@@ -19,7 +19,7 @@ import pytest
 from dockercomp.machine.home import instance_label
 from dockercomp.protocol import errors
 from dockercomp.protocol import messages as m
-from dockercomp.protocol.orders import ORDER_VERSION, ImagePin, JobOrder, ProgramSpec, ResourcesSpec
+from dockercomp.protocol.orders import ORDER_VERSION, ImagePin, JobOrder, ProgramSpec, ResourcesSpec, StageOrder
 from tests.integration.fake_master import TOKEN, Chunk, FakeMaster
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -118,7 +118,7 @@ def order(pin: ImagePin, *command: str, job: str = "j1", program: bytes = b"") -
         image=pin,
         program=hashlib.sha256(program).hexdigest() if program else "",
         split="lines",
-        stages=[ProgramSpec(command=list(command))],
+        stages=[StageOrder(program=ProgramSpec(command=list(command)))],
         resources=ResourcesSpec(memory=32 * MIB, disk=16 * MIB, time_limit=600),
     )
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dockercomp.protocol.orders import ImagePin, JobOrder, ProgramSpec, ResourcesSpec
+from dockercomp.protocol.orders import ImagePin, JobOrder, ProgramSpec, ResourcesSpec, StageOrder
 from worker.channel import ChannelError, Run, decode_end
 from worker.invocation import OUTPUT_FILE, run_of
 from worker.tasks import Task
@@ -20,7 +20,7 @@ def order(command: list[str], **environment: str) -> JobOrder:
         image=PIN,
         program="",
         split="lines",
-        stages=[ProgramSpec(command=command)],
+        stages=[StageOrder(program=ProgramSpec(command=command))],
         resources=ResourcesSpec(time_limit=2.5),
         environment=environment,
     )

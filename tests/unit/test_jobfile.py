@@ -6,7 +6,7 @@ import pytest
 
 from dockercomp import jobfile
 from dockercomp.jobfile import JobFileError
-from dockercomp.protocol.orders import InputSpec, JobSpec, ProgramSpec, ResourcesSpec, VerifySpec
+from dockercomp.protocol.orders import InputSpec, JobSpec, ProgramSpec, ReduceSpec, ResourcesSpec, VerifySpec
 
 FULL = """\
 name = "wordcount"
@@ -55,7 +55,7 @@ def test_the_whole_notation_is_read() -> None:
         retries=5,
         input=InputSpec(split="lines", chunk_size=8 * 2**20),
         map=ProgramSpec(command=["python3", "map.py"]),
-        reduce=ProgramSpec(command=["python3", "reduce.py"]),
+        reduce=ReduceSpec(command=["python3", "reduce.py"]),
         verify=VerifySpec(policy="adaptive", quorum=2),
         resources=ResourcesSpec(cpus=1.0, memory=256 * 2**20, disk=2**30, time_limit=600.0),
         environment={"OMP_NUM_THREADS": "1"},

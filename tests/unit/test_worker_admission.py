@@ -4,7 +4,15 @@ import msgspec
 import pytest
 
 from dockercomp.protocol.messages import SignedOrder
-from dockercomp.protocol.orders import ORDER_VERSION, ImagePin, JobOrder, ProgramSpec, ResourcesSpec, encode_order
+from dockercomp.protocol.orders import (
+    ORDER_VERSION,
+    ImagePin,
+    JobOrder,
+    ProgramSpec,
+    ResourcesSpec,
+    StageOrder,
+    encode_order,
+)
 from dockercomp.protocol.signing import public_key, sign_order
 from worker.admission import Refused, admit
 
@@ -17,7 +25,7 @@ ORDER = JobOrder(
     image=ImagePin(name="dockercomp/python", config_digest="sha256:" + "a" * 64, platform="linux/amd64"),
     program="b" * 64,
     split="lines",
-    stages=[ProgramSpec(command=["cat"])],
+    stages=[StageOrder(program=ProgramSpec(command=["cat"]))],
     resources=ResourcesSpec(),
 )
 
@@ -41,7 +49,7 @@ def changed(**fields: object) -> JobOrder:
         (msgspec.structs.replace(signed(ORDER), body=encode_order(changed(name="other"))), "not signed by the master"),
         (msgspec.structs.replace(signed(ORDER), signature=b"short"), "not signed by the master"),
         (sign_order("j1", b"{}", SEED), "cannot be read"),
-        (signed(changed(version=2)), "of version 2"),
+        (signed(changed(version=3)), "of version 3"),
         (signed(ORDER, job="j2"), "made for another job"),
         (signed(changed(job="../j"), job="../j"), "made for another job"),
         (signed(changed(program="../../etc")), "not named by its digest"),
