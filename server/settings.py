@@ -33,6 +33,8 @@ class Settings:
     heartbeat_s: float = 5.0
     """Longest time between two syncs of a worker; it is shown silent after HEARTBEATS of them."""
     retire_after_s: float = 14 * 24 * 3600.0
+    private_urls: bool = False
+    """Whether scientists' URLs (inputs, notify) may lead into the master's own network."""
 
     @property
     def url(self) -> str:
@@ -71,6 +73,7 @@ def read(environ: Mapping[str, str] = os.environ, path: Path | None = None) -> S
         processes=int(configuration.number(values.get("DC_WORKERS", "2"), "DC_WORKERS", 1, 64)),
         threads=int(configuration.number(values.get("DC_THREADS", "8"), "DC_THREADS", 2, 256)),
         public_url=values.get("DC_PUBLIC_URL", "").rstrip("/"),
+        private_urls=values.get("DC_PRIVATE_URLS") == "yes",
     )
 
 
