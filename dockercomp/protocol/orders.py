@@ -51,8 +51,9 @@ class ProgramSpec(Message, frozen=True, kw_only=True, forbid_unknown_fields=True
     choices: list[str] = []
     """The answers to choose from; a chunk's result is the one chosen and a newline. Empty: free text."""
     outputs: list[str] = []
-    """Patterns of files below the working directory that make up the result, instead of standard output. The result is
-    a bundle. `**` matches any folders. Each pattern must match at least one file."""
+    """Patterns (protocol.patterns) of files below the working directory, or below {output_dir} where the command has it,
+    that make up the result, instead of standard output. The result is a bundle. Each pattern must match at least one
+    file. {output_dir} without patterns: `**`."""
 
 
 class ReduceSpec(ProgramSpec, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -180,9 +181,16 @@ def stage_of(order: JobOrder, stage: int) -> StageOrder:
     return order.stages[min(stage, 1)]
 
 
+def outputs_of(program: ProgramSpec) -> list[str]:
+    """The patterns of the files that make up the result; none where standard output does."""
+    if program.outputs or not any("{output_dir}" in word for word in program.command or ()):
+        return program.outputs
+    return ["**"]
+
+
 def makes_bundle(stage: StageOrder) -> bool:
     """Whether a stage's results are bundles (protocol.bundle) rather than plain bytes."""
-    return stage.partitions > 1 or bool(stage.program.outputs)
+    return stage.partitions > 1 or bool(outputs_of(stage.program))
 
 
 ORDER_VERSION = 2
