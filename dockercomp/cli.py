@@ -10,7 +10,8 @@ import click
 
 from . import inputs, jobfolder, starter
 from .cli_admin import COMMANDS
-from .client import Client, OutputError
+from .client import Client
+from .job import Job, OutputError
 from .options import json_option, pass_session, with_client
 from .progress import counts, display, span
 from .protocol.errors import DockercompError
@@ -41,11 +42,13 @@ def submit(
     job = jobfolder.load(folder)
     found = inputs.collect(job.spec, input)
     _prepare(output)
-    view = client.submit(job, found, tell=session.say)
+    made = client.submit_collected(job, found, tell=session.say)
     if watch or output:
-        session.say(f"job {view.id} is submitted")
-        return _follow(session, client, view.id, output)
-    session.answer(view, lambda: print(f"job {view.id} is submitted; follow it with: dockercomp watch {view.id}"))
+        session.say(f"job {made.id} is submitted")
+        return _follow(session, made, output)
+    session.answer(
+        made.submitted, lambda: print(f"job {made.id} is submitted; follow it with: dockercomp watch {made.id}")
+    )
     return OK
 
 
@@ -56,7 +59,7 @@ def submit(
 def watch(session: Session, client: Client, job: str, output: Path | None) -> int:
     """Follow a job until it ends. Ctrl-C leaves it running."""
     _prepare(output)
-    return _follow(session, client, job, output)
+    return _follow(session, client.job(job), output)
 
 
 @cli.command()
@@ -75,7 +78,7 @@ def ls(session: Session, client: Client, limit: int) -> None:
 @with_client
 def status(session: Session, client: Client, job: str) -> None:
     """Show one job."""
-    view = client.job(job)
+    view = client.job(job).view
     session.answer(view, lambda: session.table(("JOB", view.id), _facts(view), ""))
 
 
@@ -85,8 +88,8 @@ def status(session: Session, client: Client, job: str) -> None:
 @with_client
 def logs(session: Session, client: Client, job: str, every: bool) -> None:
     """Show why chunks failed, with the head and tail of their logs."""
-    found = [chunk for chunk in client.chunks(job, state="" if every else "failed") if _failed(chunk)]
-    session.answer(found, lambda: _print_logs(session, client.job(job), found, every))
+    found = [chunk for chunk in client.job(job).chunks(state="" if every else "failed") if _failed(chunk)]
+    session.answer(found, lambda: _print_logs(session, client.job(job).view, found, every))
 
 
 @cli.command()
@@ -96,12 +99,12 @@ def logs(session: Session, client: Client, job: str, every: bool) -> None:
 def results(session: Session, client: Client, job: str, output: str) -> None:
     """Fetch a job's result, whole or not at all."""
     if output != "-":
-        path = client.save_result(job, Path(output))
-        session.answer(client.job(job), lambda: print(path))
+        path = client.job(job).save(output)
+        session.answer(client.job(job).view, lambda: print(path))
     elif session.json:
         raise click.UsageError("--json needs --output DIR: the result itself is not JSON")
     else:
-        for part in client.result(job):
+        for part in client.job(job).parts():
             sys.stdout.buffer.write(part)
         sys.stdout.buffer.flush()
 
@@ -111,7 +114,7 @@ def results(session: Session, client: Client, job: str, output: str) -> None:
 @with_client
 def cancel(session: Session, client: Client, job: str) -> None:
     """Stop a job."""
-    view = client.cancel(job)
+    view = client.job(job).cancel()
     session.answer(view, lambda: print(f"job {view.id} is {view.state}"))
 
 
@@ -158,19 +161,19 @@ def _prepare(output: Path | None) -> None:
         raise OutputError(f"--output {output} cannot be written to: {error.strerror}") from error
 
 
-def _follow(session: Session, client: Client, job: str, output: Path | None) -> int:
+def _follow(session: Session, job: Job, output: Path | None) -> int:
     shown = display(session.err)
     try:
-        for view in client.follow(job, tell=shown.note):
+        for view in job.follow(tell=shown.note):
             shown.show(view)
     except KeyboardInterrupt:
         shown.close()
-        again = f"dockercomp watch {job}" + (f" --output {output}" if output else "")
+        again = f"dockercomp watch {job.id}" + (f" --output {output}" if output else "")
         session.say(f"the job goes on; resume with: {again}")
         return INTERRUPTED
     finally:
         shown.close()
-    path = client.save_result(job, output) if output and view.state == "completed" else None
+    path = job.save(output) if output and view.state == "completed" else None
     session.answer(view, lambda: _print_end(session, view, path))
     return OK if view.state == "completed" else FAILED
 

@@ -14,7 +14,7 @@ import click
 import psutil
 from rich.console import Console
 
-from dockercomp import images, inputs, jobfolder, progress
+from dockercomp import images, progress
 from dockercomp.client import Client
 from dockercomp.credentials import find
 from dockercomp.machine import supervisor
@@ -184,12 +184,12 @@ def _worker(settings: Settings, number: int, token: str) -> Program:
 
 def _submit_and_follow(client: Client, data: Path) -> JobView:
     console = Console()
-    folder = jobfolder.load(_JOB)
-    job = client.submit(folder, inputs.collect(folder.spec, [data]))
-    click.echo(f"job {job.id}: {job.name}, {job.stages[0].chunks} chunks, each computed by {job.quorum} workers")
+    job = client.submit(_JOB, data)
+    now = job.view
+    click.echo(f"job {job.id}: {now.name}, {now.stages[0].chunks} chunks, each computed by {now.quorum} workers")
     shown = progress.display(console)
     try:
-        for now in client.follow(job.id, tell=shown.note):
+        for now in job.follow(tell=shown.note):
             shown.show(now)
     finally:
         shown.close()
@@ -199,7 +199,7 @@ def _submit_and_follow(client: Client, data: Path) -> JobView:
 
 
 def _show_and_check(settings: Settings, client: Client, job: JobView, data: Path) -> None:
-    result = client.save_result(job.id, settings.home / "demo" / "result")
+    result = client.job(job.id).save(settings.home / "demo" / "result")
     with result.open(encoding="utf-8") as lines:
         for line in islice(lines, 6):
             click.echo(f"  {line.rstrip()}")

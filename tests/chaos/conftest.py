@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from dockercomp import images, jobfolder
+from dockercomp import images
 from dockercomp.client import Client
 from dockercomp.machine import supervisor
 from dockercomp.machine.home import instance_label
@@ -90,19 +90,19 @@ class Installation:
         (folder / "job.toml").write_text(JOB.format(chunks=chunks, quorum=quorum))
         (folder / "work.sh").write_text(WORK)
         with self.client() as client:
-            return client.submit(jobfolder.load(folder), [])
+            return client.submit(folder).view
 
     def follow(self, job: str, *, until_accepted: int | None = None) -> JobView:
         """The job once it has ended, or once so many of its chunks are accepted."""
         with self.client() as client:
-            for view in client.follow(job):
+            for view in client.job(job).follow():
                 if until_accepted is not None and view.stages[0].accepted >= until_accepted:
                     return view
         return view
 
     def result(self, job: str) -> bytes:
         with self.client() as client:
-            return b"".join(client.result(job))
+            return client.job(job).result()
 
 
 def kill(pid: int) -> None:

@@ -63,7 +63,7 @@ def test_running_containers_follow_a_changed_allocation(installation: Installati
     admin.call("client_allocate", Allocation, fewer, client=target)
     until(installation, target, lambda v: len(v.containers) == 1 and v.containers[0].cpus_limit == 0.5)
     with installation.client() as client:
-        client.cancel(job)
+        client.job(job).cancel()
     until(installation, target, lambda v: not v.containers)
 
 

@@ -24,7 +24,7 @@ def check(installation: Installation, job: str, chunks: int = CHUNKS) -> None:
     assert installation.result(job) == expected(chunks)
     assert view.stages[0].accepted == chunks
     with installation.client() as client:
-        found = list(client.chunks(job))
+        found = list(client.job(job).chunks())
     assert [chunk.index for chunk in found] == list(range(chunks))
     for chunk in found:
         voters = Counter(replica.client for replica in chunk.replicas if replica.state == "returned")

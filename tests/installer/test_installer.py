@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dockercomp import images, jobfolder
+from dockercomp import images
 from dockercomp.client import Client
 from dockercomp.machine import supervisor
 from tests.installer.conftest import ROOT, Volunteer, interrupt
@@ -195,10 +195,10 @@ def run_a_job(master: RunningMaster, scratch: Path) -> bytes:
     with Client(master.url, master.admin_token) as client:
         with images.saved("dockercomp/python") as archive:
             client.push_image("dockercomp/python", archive)
-        job = client.submit(jobfolder.load(folder), [])
-        *_, last = client.follow(job.id)
+        job = client.submit(folder)
+        *_, last = job.follow()
         assert last.state == "completed", last
-        return b"".join(client.result(job.id))
+        return job.result()
 
 
 def status(volunteer: Volunteer) -> dict:

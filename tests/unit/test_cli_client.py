@@ -8,9 +8,10 @@ import msgspec
 import pytest
 
 from dockercomp import inputs, jobfolder, starter
-from dockercomp.client import Client, OutputError
+from dockercomp.client import Client
 from dockercomp.images import describe
 from dockercomp.inputs import InputError, LocalInput
+from dockercomp.job import OutputError
 from dockercomp.jobfolder import JobFolder
 from dockercomp.protocol.errors import (
     Busy,
@@ -53,10 +54,10 @@ def test_submitting_sends_folder_and_inputs_then_the_job(
 ) -> None:
     path = tmp_path / "große # file.txt"
     path.write_bytes(b"a b\n" * 1000)
-    view = client.submit(folder, local(folder, path))
+    made = client.submit_collected(folder, local(folder, path))
     [(key, request)] = master.submitted
     packed = jobfolder.pack(folder.path, io.BytesIO())
-    assert view.id == "j1"
+    assert made.id == "j1"
     assert len(key) == 36
     assert request.spec == folder.spec
     assert request.program == packed.digest
@@ -67,9 +68,9 @@ def test_what_the_master_has_is_not_sent_again(
     client: Client, master: FakeMaster, folder: JobFolder, tmp_path: Path
 ) -> None:
     found = local(folder, folder.path / "example.txt")
-    client.submit(folder, found)
+    client.submit_collected(folder, found)
     master.calls.clear()
-    client.submit(folder, found)
+    client.submit_collected(folder, found)
     assert "blob_put" not in master.calls
     assert master.submitted[0][0] != master.submitted[1][0]
 
@@ -81,7 +82,7 @@ def test_an_upload_goes_on_where_it_stopped(
     path.write_bytes(bytes(range(256)) * (2 * PART_LIMIT // 256) + b"end")
     found = local(folder, path)
     master.partial[found[0].digest].extend(path.read_bytes()[:PART_LIMIT])
-    client.submit(folder, found)
+    client.submit_collected(folder, found)
     assert master.calls.count("blob_put") == 1 + 2  # the folder; two of the three parts
     assert master.blobs[found[0].digest] == path.read_bytes()
 
@@ -90,7 +91,7 @@ def test_a_lost_answer_is_asked_for_again_with_the_same_key(
     client: Client, master: FakeMaster, folder: JobFolder
 ) -> None:
     master.failures += [("submit", Unavailable("the database elects")), ("blob_put", Busy(retry_after=0))]
-    client.submit(folder, local(folder, folder.path / "example.txt"), key="once")
+    client.submit_collected(folder, local(folder, folder.path / "example.txt"), key="once")
     assert master.calls.count("submit") == 2
     assert [key for key, _ in master.submitted] == ["once"]
 
@@ -100,7 +101,7 @@ def test_an_unknown_image_is_noticed_before_anything_is_sent(
 ) -> None:
     master.images.clear()
     with pytest.raises(UnknownImage, match="dockercomp image push dockercomp/python"):
-        client.submit(folder, local(folder, folder.path / "example.txt"))
+        client.submit_collected(folder, local(folder, folder.path / "example.txt"))
     assert master.calls == ["images"]
 
 
@@ -113,7 +114,7 @@ def test_an_input_that_changes_meanwhile_is_named(
     found = local(folder, path)
     path.write_bytes(change)
     with pytest.raises(InputError, match=r"in\.txt changed while it was being sent"):
-        client.submit(folder, found)
+        client.submit_collected(folder, found)
     assert master.submitted == []
 
 
@@ -126,7 +127,7 @@ def test_jobs_and_chunks_are_read_page_by_page(client: Client, master: FakeMaste
 def test_following_ends_with_the_job_and_survives_a_restart_of_the_master(client: Client, master: FakeMaster) -> None:
     master.history = [job(accepted=1), job(accepted=5), completed(b"")]
     notes: list[str] = []
-    seen = client.follow("j1", tell=notes.append)
+    seen = client.job("j1").follow(tell=notes.append)
     states = [next(seen).stages[0].accepted]
     master.failures = [("job", Unavailable("the database elects"))] * 2  # more than one request's retries
     states += [view.stages[0].accepted for view in seen]
@@ -137,8 +138,8 @@ def test_following_ends_with_the_job_and_survives_a_restart_of_the_master(client
 def test_a_master_that_stays_away_is_given_up(
     client: Client, master: FakeMaster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dockercomp.client.PATIENCE_S", 0.0)
-    seen = client.follow("j1")
+    monkeypatch.setattr("dockercomp.job.PATIENCE_S", 0.0)
+    seen = client.job("j1").follow()
     next(seen)
     master.failures = [("job", Unavailable("the database elects"))] * 2
     with pytest.raises(Unavailable, match="the database elects"):
@@ -147,13 +148,13 @@ def test_a_master_that_stays_away_is_given_up(
 
 def test_an_unknown_job(client: Client) -> None:
     with pytest.raises(NotFound, match="there is no job j9"):
-        next(client.follow("j9"))
+        next(client.job("j9").follow())
 
 
 def test_a_result_is_saved_whole_beside_the_job(client: Client, master: FakeMaster, tmp_path: Path) -> None:
     master.result = b"x" * (PART_LIMIT + 5)
     master.history = [completed(master.result)]
-    path = client.save_result("j1", tmp_path / "out" / "deep")
+    path = client.job("j1").save(tmp_path / "out" / "deep")
     assert path.read_bytes() == master.result
     assert msgspec.json.decode((path.parent / "job.json").read_bytes())["id"] == "j1"
     assert sorted(each.name for each in path.parent.iterdir()) == ["job.json", "result"]
@@ -161,7 +162,7 @@ def test_a_result_is_saved_whole_beside_the_job(client: Client, master: FakeMast
 
 def test_an_empty_result_is_a_result(client: Client, master: FakeMaster, tmp_path: Path) -> None:
     master.history = [completed(b"")]
-    assert client.save_result("j1", tmp_path).read_bytes() == b""
+    assert client.job("j1").save(tmp_path).read_bytes() == b""
 
 
 def test_a_part_damaged_on_the_way_is_fetched_again(client: Client, master: FakeMaster) -> None:
@@ -169,7 +170,7 @@ def test_a_part_damaged_on_the_way_is_fetched_again(client: Client, master: Fake
     master.history = [completed(b"right")]
     arrives = iter([b"wrong", b"right"])
     master.damage = lambda data: next(arrives)
-    assert b"".join(client.result("j1")) == b"right"
+    assert client.job("j1").result() == b"right"
 
 
 def test_a_result_that_stays_damaged_leaves_nothing(client: Client, master: FakeMaster, tmp_path: Path) -> None:
@@ -177,7 +178,7 @@ def test_a_result_that_stays_damaged_leaves_nothing(client: Client, master: Fake
     master.history = [completed(b"right")]
     master.damage = lambda data: b"wrong"
     with pytest.raises(ChecksumMismatch):
-        client.save_result("j1", tmp_path)
+        client.job("j1").save(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -186,7 +187,7 @@ def test_a_result_that_is_not_the_jobs_leaves_nothing(client: Client, master: Fa
     master.history = [completed(b"right")]
     (tmp_path / "result").write_bytes(b"an earlier one")
     with pytest.raises(ChecksumMismatch, match="another SHA-256"):
-        client.save_result("j1", tmp_path)
+        client.job("j1").save(tmp_path)
     assert (tmp_path / "result").read_bytes() == b"an earlier one"
     assert len(list(tmp_path.iterdir())) == 1
 
@@ -197,14 +198,14 @@ def test_a_result_that_is_not_the_jobs_leaves_nothing(client: Client, master: Fa
 def test_no_result_says_why(client: Client, master: FakeMaster, state: str, words: str) -> None:
     master.history = [job(state, error="broken")]
     with pytest.raises(Conflict, match=words):
-        next(client.result("j1"))
+        client.job("j1").result()
 
 
 def test_a_place_that_cannot_be_written(client: Client, master: FakeMaster, tmp_path: Path) -> None:
     master.history = [completed(b"")]
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot be written to"):
-        client.save_result("j1", tmp_path / "file")
+        client.job("j1").save(tmp_path / "file")
 
 
 def test_an_image_is_uploaded_and_registered(client: Client, master: FakeMaster, tmp_path: Path) -> None:

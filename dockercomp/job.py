@@ -1,0 +1,178 @@
+"""One job, as the scientist holds it: followed, waited for, fetched."""
+
+import hashlib
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+
+from .master import Master
+from .progress import display
+from .protocol.errors import ChecksumMismatch, Conflict, DockercompError, Unavailable
+from .protocol.views import ChunkPage, ChunkView, Explanation, JobView, RunningChunk, RunningPage
+
+Tell = Callable[[str], None]
+
+PATIENCE_S = 300.0
+"""How long `follow` goes on asking a master that stopped answering."""
+
+
+class OutputError(DockercompError):
+    """A result cannot be written where it was asked for; it stays on the master."""
+
+
+class JobFailed(Conflict):
+    """A job that was waited for has failed or was cancelled. `view` is what became of it."""
+
+    def __init__(self, view: JobView) -> None:
+        verb = "was cancelled" if view.state == "cancelled" else "has failed"
+        super().__init__(f"job {view.id} {verb}: {view.error}")
+        self.view = view
+
+
+class Job:
+    """A job on a master, known by its id. Making one asks nothing: methods raise NotFound where there is none.
+
+    May be used by several threads.
+    """
+
+    def __init__(self, master: Master, id: str, submitted: JobView | None = None) -> None:
+        self.id = id
+        self.submitted = submitted
+        """The job as it was when it was submitted from here."""
+        self._master = master
+
+    def __repr__(self) -> str:
+        return f"<Job {self.id} at {self._master.url}>"
+
+    @property
+    def view(self) -> JobView:
+        """The job as it is now: asks the master each time."""
+        return self._master.call("job", JobView, job=self.id)
+
+    # --- while it runs ---------------------------------------------------------------------------------------------
+
+    def follow(self, *, tell: Tell = lambda _: None) -> Iterator[JobView]:
+        """The job as it is now, again and again, the last time when it has ended.
+
+        A master that stops answering is asked again for PATIENCE_S seconds, then Unavailable is raised.
+        """
+        view: JobView | None = self.view
+        started = answered = time.monotonic()
+        while view is None or view.state == "running":
+            if view is not None:
+                yield view
+                answered = time.monotonic()
+            time.sleep(min(2.0, 0.2 + (time.monotonic() - started) / 30))
+            view = self._look(answered + PATIENCE_S, tell)
+        yield view
+
+    def wait(self, *, progress: bool = False, timeout: float | None = None) -> JobView:
+        """Return once the job is complete; `progress` shows it on standard error meanwhile.
+
+        Raises JobFailed with the reason, TimeoutError after `timeout` seconds (the job goes on), and as `follow` does.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        shown = display(Console(stderr=True)) if progress else None
+        try:
+            for view in self.follow(tell=shown.note if shown else lambda _: None):
+                if shown:
+                    shown.show(view)
+                if view.state == "running" and deadline is not None and time.monotonic() >= deadline:
+                    raise TimeoutError(f"job {self.id} still runs after {timeout:g} s; it goes on")
+        finally:
+            if shown:
+                shown.close()
+        if view.state != "completed":
+            raise JobFailed(view)
+        return view
+
+    def cancel(self) -> JobView:
+        """Stop it; one that has ended stays as it is."""
+        return self._master.call("job_cancel", JobView, job=self.id)
+
+    def retry(self) -> JobView:
+        """Run again what was given up, and only that. Raises Conflict where there is nothing to retry."""
+        return self._master.call("job_retry", JobView, job=self.id)
+
+    def explain(self) -> Explanation:
+        """Why it is as it is, and what would help."""
+        return self._master.call("job_explain", Explanation, job=self.id)
+
+    def chunks(self, *, stage: str = "", state: str = "") -> Iterator[ChunkView]:
+        """The chunks handed out so far, in order, of one `stage` (map, reduce) or in one `state`."""
+        wanted = {key: value for key, value in {"stage": stage, "state": state}.items() if value}
+        for page in self._master.pages("job_chunks", ChunkPage, params=wanted, job=self.id):
+            yield from page.chunks
+
+    def running(self) -> list[RunningChunk]:
+        """What runs now, as the workers last reported it."""
+        return self._master.call("job_running", RunningPage, job=self.id).chunks
+
+    def _look(self, patient_until: float, tell: Tell) -> JobView | None:
+        """The job, or None where the master does not answer and there is patience left."""
+        try:
+            return self.view
+        except Unavailable as error:
+            if time.monotonic() > patient_until:
+                raise
+            tell(f"{error.detail}; still asking")
+            return None
+
+    # --- its result ------------------------------------------------------------------------------------------------
+
+    def parts(self) -> Iterator[bytes]:
+        """The merged result in checked parts. Raises Conflict where there is none, ChecksumMismatch at its end."""
+        view = self.view
+        if view.state != "completed":
+            raise Conflict(_no_result(view))
+        digest = hashlib.sha256()
+        for part in self._master.read_parts("job_result", job=self.id):
+            digest.update(part)
+            yield part
+        if view.result_digest not in (None, digest.hexdigest()):
+            raise ChecksumMismatch(f"the result of job {self.id} arrived with another SHA-256 than the master's")
+
+    def result(self) -> bytes:
+        """The merged result, whole. Raises as `parts` does."""
+        return b"".join(self.parts())
+
+    def result_text(self) -> str:
+        """The merged result as UTF-8 text. Raises as `parts` does, and UnicodeDecodeError."""
+        return self.result().decode()
+
+    def save(self, folder: Path | str) -> Path:
+        """Write folder/result (whole or not at all) and folder/job.json; returns the result's path.
+
+        Raises OutputError where it cannot be written, and what `parts` raises.
+        """
+        folder = Path(folder)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            path = folder / "result"
+            _write(path, self.parts())
+            view = msgspec.json.format(msgspec.json.encode(self.view), indent=2)
+            _write(folder / "job.json", iter([view, b"\n"]))
+        except OSError as error:
+            raise OutputError(f"the result cannot be written to {folder}: {error.strerror}") from error
+        return path
+
+
+def _no_result(view: JobView) -> str:
+    if view.state == "running":
+        return f"job {view.id} still runs; wait for it with: dockercomp watch {view.id} (in Python: job.wait())"
+    return f"job {view.id} has no result, it is {view.state}: {view.error}"
+
+
+def _write(path: Path, parts: Iterator[bytes]) -> None:
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with temporary.open("xb") as file:
+            for part in parts:
+                file.write(part)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
