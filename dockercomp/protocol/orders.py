@@ -51,9 +51,9 @@ class ProgramSpec(Message, frozen=True, kw_only=True, forbid_unknown_fields=True
     choices: list[str] = []
     """The answers to choose from; a chunk's result is the one chosen and a newline. Empty: free text."""
     outputs: list[str] = []
-    """Patterns (protocol.patterns) of files below the working directory, or below {output_dir} where the command has it,
-    that make up the result, instead of standard output. The result is a bundle. Each pattern must match at least one
-    file. {output_dir} without patterns: `**`."""
+    """Patterns (protocol.patterns) of files that make up the result, instead of standard output: below the working
+    directory, or below {output_dir} where the command has it. The result is a bundle. Each pattern must match at least
+    one file. {output_dir} without patterns: `**`."""
 
 
 class ReduceSpec(ProgramSpec, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -37,8 +37,7 @@ def _names(pattern: str) -> tuple[str, ...]:
 def _skipping(wanted: tuple[str, ...], reached: set[int]) -> set[int]:
     """The places in the pattern that are reached also by letting each `**` stand for nothing."""
     found = set(reached)
-    for at in sorted(reached):
-        while at < len(wanted) and wanted[at] == _ANY:
-            at += 1
-            found.add(at)
+    for at, name in enumerate(wanted):
+        if at in found and name == _ANY:
+            found.add(at + 1)
     return found
