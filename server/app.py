@@ -22,6 +22,7 @@ from server.metrics import Metrics
 from server.people import People
 from server.scheduling import Scheduling
 from server.settings import Settings, read, read_secrets
+from server.sources import Sources
 from server.sync import Sync
 from server.wiring import configure_logging, mongo_uri, open_store
 
@@ -71,7 +72,7 @@ def make_services(settings: Settings) -> Services:
     """What handlers work with, for one process."""
     secrets = read_secrets(settings.home)
     store = open_store(settings)
-    inputs = Inputs(store)
+    inputs = Inputs(store, Sources(store, private_urls=settings.private_urls))
     metrics = Metrics()
     return Services(
         settings=settings,
@@ -79,7 +80,7 @@ def make_services(settings: Settings) -> Services:
         store=store,
         inputs=inputs,
         sync=Sync(store, inputs, metrics, heartbeat_s=settings.heartbeat_s),
-        submission=Submission(store, secrets.signing_seed),
+        submission=Submission(store, secrets.signing_seed, inputs.sources, private_urls=settings.private_urls),
         enrolment=Enrolment(store, public_key(secrets.signing_seed)),
         metrics=metrics,
         scheduling=Scheduling(store),

@@ -10,7 +10,7 @@ from dockercomp.protocol.messages import Allocation, AppliedAllocation, Ceiling,
 from dockercomp.protocol.orders import ImagePin
 from dockercomp.protocol.views import ChunkView, ClientView, JobView, ReplicaView, StageView
 from server.lifecycle import Chunk
-from server.scheduling import rules_of, running_job, unfit
+from server.scheduling import rules_of, running_job, stages_of, unfit
 from server.store.connection import Document
 
 _STAGE_NAMES: tuple[Literal["map"], Literal["reduce"]] = ("map", "reduce")
@@ -27,7 +27,7 @@ def job(document: Document, pool: Sequence[Document]) -> JobView:
         state=document["state"],
         created=_when(document["created"]),
         ended=_when(document["ended"]) if document.get("ended") else None,
-        stages=[_stage(document, number) for number in range(len(document["stages"]))],
+        stages=[_stage(document, number, stage) for number, stage in enumerate(stages_of(document))],
         image=msgspec.convert(document["image"], ImagePin),
         quorum=rules_of(running_job(document).spec, 0).quorum,
         results_returned=counters.get("returned", 0),
@@ -111,12 +111,14 @@ def client(document: Document, now: float, silent_after_s: float) -> ClientView:
     )
 
 
-def _stage(document: Document, number: int) -> StageView:
-    now = document["stage"]
-    total = document["stages"][number]["total"]
-    issued = total if number < now else document["cursor"] if number == now else 0
-    accepted = total if number < now else document.get("counters", {}).get(f"accepted_{number}", 0)
-    return StageView(name=_STAGE_NAMES[number], chunks=total, issued=issued, accepted=min(accepted, total))
+def _stage(document: Document, number: int, stage: Document) -> StageView:
+    accepted = document.get("counters", {}).get(f"accepted_{number}", 0)
+    return StageView(
+        name=stage["name"],
+        chunks=stage["total"],
+        issued=stage["cursor"],
+        accepted=min(accepted, stage["total"]),
+    )
 
 
 def _typed(value: Any, kind: type[Any]) -> Any:

@@ -15,9 +15,12 @@ import structlog
 
 from dockercomp.protocol.errors import Unavailable
 from server import lifecycle
+from server.jobs import InputsOfJobs
 from server.lifecycle import Chunk
+from server.listing import Listing
 from server.scheduling import Scheduling
 from server.settings import Settings, read
+from server.sources import Sources
 from server.stages import Stages
 from server.store import Store
 from server.store.connection import Document
@@ -42,7 +45,9 @@ class Housekeeping:
         self._store = store
         self._settings = settings
         self._scheduling = Scheduling(store)
-        self._stages = Stages(store)
+        sources = Sources(store, private_urls=settings.private_urls)
+        self._stages = Stages(store, sources)
+        self._inputs_of_jobs = InputsOfJobs(store, Listing(store, sources, private_urls=settings.private_urls))
         self._last_sweep = 0.0
 
     def round(self, now: float, listening_since: float = 0.0) -> None:
@@ -55,6 +60,9 @@ class Housekeeping:
             self._try("issue an open range again", self._reissue, job, now - OPEN_RANGE_S)
         for job in running:
             self._try("move a job on", self._move_on, job)
+        for job in running:
+            if job.get("waits_for"):
+                self._try("begin a job that waited for others", self._resolve, job)
         for ended in self._store.jobs.unswept():
             self._try("cancel what is open of an ended job", self._cancel_open, ended)
         if now - self._last_sweep >= SWEEP_S:
@@ -86,9 +94,13 @@ class Housekeeping:
 
     def _move_on(self, job: Document) -> None:
         if self._stages.advance(job):
-            _log.info("job moved on", job=job["_id"], stage=job["stage"])
+            _log.info("job moved on", job=job["_id"])
         else:
             self._change(self._store.chunks.stuck(job["_id"]), lifecycle.forgive)
+
+    def _resolve(self, job: Document) -> None:
+        if self._inputs_of_jobs.resolve(job):
+            _log.info("a job waits no longer", job=job["_id"])
 
     def _cancel_open(self, job: str) -> None:
         self._store.chunks.cancel_open(job)

@@ -1,104 +1,143 @@
 """What a chunk reads: one stream of bytes, for files and reduce with the names and sizes of its pieces.
 
-Line boundaries are found here, where a chunk is read: a chunk of a lines split starts after the first line end at or
-before its nominal start, and goes on to the end of the last line that starts within it.
+Line boundaries are found here, where a chunk is read (protocol.boundaries says how).
 """
 
-from collections.abc import Sequence
 from functools import lru_cache
 
-import msgspec
-
+from dockercomp.protocol.boundaries import line_start, record_start
 from dockercomp.protocol.messages import Piece
-from dockercomp.protocol.orders import JobSpec
-from dockercomp.protocol.views import InputFile
-from server import splitting
+from dockercomp.protocol.orders import NUMBER_SPLITS, InputSpec, JobSpec
+from server import plan, splitting
 from server.lifecycle import Chunk
 from server.manifests import Manifest, pack
+from server.sources import Sources
 from server.store import Store
 from server.store.blobs import BlobReader
 from server.store.connection import Document
-from server.store.contents import Concatenation, read_all
-
-_SCAN = 64 * 1024
-
-_decode_inputs = msgspec.json.Decoder(list[InputFile]).decode
+from server.store.contents import Chain, Concatenation, Held, Window
+from server.tables import Extent, Table
 
 
 class ChunkInput:
     """An open input. A BlobReader with `pieces` (None where it is plain bytes)."""
 
-    def __init__(self, reader: BlobReader, start: int, stop: int, pieces: list[Piece] | None = None) -> None:
+    def __init__(self, reader: BlobReader, pieces: list[Piece] | None = None) -> None:
         self._reader = reader
-        self._start = start
-        self.size = stop - start
+        self.size = reader.size
         self.pieces = pieces
 
     def read_at(self, offset: int, length: int) -> bytes:
-        return self._reader.read_at(self._start + offset, max(0, min(length, self.size - offset)))
+        return self._reader.read_at(offset, max(0, min(length, self.size - offset)))
 
 
 class Inputs:
     """Opens the inputs of chunks. Keeps only immutable, content-addressed things between calls."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, sources: Sources | None = None) -> None:
         self._store = store
-        self._files = lru_cache(maxsize=64)(self._read_files)
-        self._manifest = lru_cache(maxsize=8)(self._read_manifest)
+        self.sources = sources or Sources(store)
         self._pieces = lru_cache(maxsize=2)(self._list_pieces)
+        self._sections = lru_cache(maxsize=4)(self._list_sections)
+        self._groups = lru_cache(maxsize=64)(self._read_group)
 
     def open(self, job: Document, spec: JobSpec, chunk: Chunk) -> ChunkInput | None:
-        """The chunk's input; None for a range, which has none. Raises NotFound where a blob is missing."""
-        if chunk.stage == 1:
-            return self._results(job["stages"][0]["manifest"]["digest"])
-        if spec.input.split == "range":
+        """The chunk's input; None for numbers, which have none. Raises NotFound where something stored is missing."""
+        if chunk.stage > 0:
+            return self._reduced(job, spec, chunk)
+        if spec.input.split in NUMBER_SPLITS:
             return None
-        files = self._files(job["inputs"])
+        table = self.sources.table(job["inputs"])
         if spec.input.split == "files":
-            return self._whole_files(splitting.files(spec.input, files, chunk.index))
-        return self._span(spec, splitting.span(spec.input, files, chunk.index))
+            return self._whole_files(table, *splitting.files(spec.input, chunk.index, len(table)))
+        row, within = table.of_chunk(chunk.index)
+        return ChunkInput(self._span(spec.input, row.extent, *splitting.span(spec.input, within, row.extent.size)))
+
+    def small(self, job: Document, spec: JobSpec, chunk: Chunk, limit: int) -> ChunkInput | None:
+        """The input of a map chunk, where it is stored here and certainly at most `limit` bytes; else None."""
+        if chunk.stage > 0 or spec.input.split in NUMBER_SPLITS:
+            return None
+        table = self.sources.table(job["inputs"])
+        if spec.input.split == "files":
+            first, last = splitting.files(spec.input, chunk.index, len(table))
+            if last - first > _MOST_SMALL or table.row(last - 1).end - _begin(table, first) > limit:
+                return None
+            return self._whole_files(table, first, last)
+        if spec.input.chunk_size > limit // 2:
+            return None
+        found = self.open(job, spec, chunk)
+        return found if found and found.size <= limit else None
 
     def results(self, manifest_digest: str) -> Concatenation:
         """The concatenation of a stage's results."""
-        return Concatenation(self._store.payloads, self._store.blobs, self._manifest(manifest_digest))
+        return self.sources.results(manifest_digest)
 
-    def _results(self, manifest_digest: str) -> ChunkInput:
-        return ChunkInput(
-            self.results(manifest_digest), 0, self._manifest(manifest_digest).size, self._pieces(manifest_digest)
-        )
+    # --- map ---------------------------------------------------------------------------------------------------------
+
+    def _whole_files(self, table: Table, first: int, last: int) -> ChunkInput:
+        rows = list(table.rows(first, last))
+        pieces = [Piece(name=row.extent.label.name, size=row.extent.size) for row in rows]
+        if any(row.extent.kind != "stored" for row in rows):
+            return ChunkInput(Chain([self.sources.open(row.extent) for row in rows]), pieces)
+        begin = _begin(table, first)
+        return ChunkInput(Window(self.sources.rows(table), begin, rows[-1].end - begin), pieces)
+
+    def _span(self, spec: InputSpec, extent: Extent, start: int, stop: int) -> BlobReader:
+        reader = self.sources.open(extent)
+        if spec.split in ("bytes", "records"):
+            return Window(reader, start, stop - start)
+        if spec.split == "csv":
+            return self._rows_of_csv(reader, extent, spec.chunk_size, start, stop)
+        begin = line_start(reader, start)
+        return Window(reader, begin, max(begin, line_start(reader, stop)) - begin)
+
+    def _rows_of_csv(self, reader: BlobReader, extent: Extent, size: int, start: int, stop: int) -> BlobReader:
+        bits = self.sources.stored(extent.label.quotes).read_at if extent.label.quotes else None
+
+        def boundary(at: int) -> int:
+            return record_start(reader, at, quoted=bits is not None and _bit(bits(at // size // 8, 1), at // size % 8))
+
+        header = record_start(reader, 1, quoted=reader.read_at(0, 1) == b'"')
+        begin = max(header, boundary(start))
+        end = max(begin, boundary(stop) if stop < reader.size else reader.size)
+        return Chain([Held(reader.read_at(0, header)), Window(reader, begin, end - begin)])
+
+    # --- reduce ------------------------------------------------------------------------------------------------------
+
+    def _reduced(self, job: Document, spec: JobSpec, chunk: Chunk) -> ChunkInput:
+        if spec.reduce is not None and spec.reduce.fan_in:
+            first, last = plan.group(spec, chunk.index, job["stages"][str(chunk.stage - 1)]["total"])
+            manifest = self._groups(job["_id"], chunk.stage - 1, first, last)
+            pieces = [Piece(name=f"{first + n:09d}", size=size) for n, size in enumerate(manifest.sizes())]
+            return ChunkInput(Concatenation(self._store.payloads, self._store.blobs, manifest), pieces)
+        below = job["stages"]["0"]
+        if plan.divided(spec):
+            sections = self.sources.stored(below["sections"])
+            table = self.sources.table(sections.read_at(32 * chunk.index, 32).hex())
+            return ChunkInput(self.sources.rows(table), self._sections(sections.read_at(32 * chunk.index, 32).hex()))
+        digest = below["manifest"]["digest"]
+        return ChunkInput(self.results(digest), self._pieces(digest))
+
+    def _read_group(self, job: str, stage: int, first: int, last: int) -> Manifest:
+        found = self._store.chunks.canonical_results(job, stage, first, last)
+        return Manifest(pack((digest, size) for _, digest, size in found)[0])
 
     def _list_pieces(self, manifest_digest: str) -> list[Piece]:
-        sizes = self._manifest(manifest_digest).sizes()
+        sizes = self.sources.manifest(manifest_digest).sizes()
         return [Piece(name=f"{number:09d}", size=size) for number, size in enumerate(sizes)]
 
-    def _whole_files(self, files: Sequence[InputFile]) -> ChunkInput:
-        packed, size = pack((file.digest, file.size) for file in files)
-        reader = Concatenation(self._store.payloads, self._store.blobs, Manifest(packed))
-        return ChunkInput(reader, 0, size, [Piece(name=file.name, size=file.size) for file in files])
-
-    def _span(self, spec: JobSpec, span: splitting.Span) -> ChunkInput:
-        reader = self._store.blobs.open(span.file.digest)
-        if spec.input.split != "lines":
-            return ChunkInput(reader, span.start, span.stop)
-        start = line_start(reader, span.start)
-        return ChunkInput(reader, start, max(start, line_start(reader, span.stop)))
-
-    def _read_files(self, digest: str) -> list[InputFile]:
-        return _decode_inputs(read_all(self._store.blobs.open(digest)))
-
-    def _read_manifest(self, digest: str) -> Manifest:
-        return Manifest(read_all(self._store.blobs.open(digest)))
+    def _list_sections(self, digest: str) -> list[Piece]:
+        return [Piece(name=row.extent.label.name, size=row.extent.size) for row in self.sources.table(digest).rows()]
 
 
-def line_start(reader: BlobReader, at: int) -> int:
-    """The first byte at or after `at` where a line starts; the blob's size where none does."""
-    if at <= 0:
-        return 0
-    at -= 1  # a line starts at `at` itself if the byte before it ends one
-    while at < reader.size:
-        block = reader.read_at(at, _SCAN)
-        found = block.find(b"\n")
-        if found >= 0:
-            return at + found + 1
-        at += len(block)
-    return reader.size
+_MOST_SMALL = 100
+"""Files of a chunk that are looked at to see whether they are small."""
+
+
+def _begin(table: Table, number: int) -> int:
+    """The bytes of all rows before this one."""
+    return table.row(number - 1).end if number else 0
+
+
+def _bit(data: bytes, at: int) -> bool:
+    return bool(data and data[0] >> at & 1)

@@ -2,7 +2,6 @@
 
 import secrets
 import time
-from collections.abc import Sequence
 
 import msgspec
 
@@ -10,28 +9,57 @@ from dockercomp.protocol.errors import InvalidJob, UnknownImage
 from dockercomp.protocol.job_rules import check_spec
 from dockercomp.protocol.orders import ORDER_VERSION, ImagePin, JobOrder, JobSpec, ProgramSpec, StageOrder, encode_order
 from dockercomp.protocol.signing import sign_order
-from dockercomp.protocol.views import InputFile, SubmitRequest
-from server import splitting
+from dockercomp.protocol.views import SubmitRequest
+from server import plan
+from server.listing import Listing
+from server.sources import Sources
 from server.store import Store
 from server.store.connection import Document
+from server.store.contents import read_all
 
-_SPLITS_WITHOUT_INPUT = frozenset({"range"})
+
+class InputsOfJobs:
+    """What follows from a job's inputs: their table, and how many chunks each stage has."""
+
+    def __init__(self, store: Store, listing: Listing) -> None:
+        self._store = store
+        self.listing = listing
+
+    def inputs_of(self, spec: JobSpec, request: SubmitRequest) -> Document:
+        """The fields of a job's document that follow from its inputs. Raises InvalidJob."""
+        listed = self.listing.make(spec.input, request.inputs, request.input_list)
+        return {"inputs": listed.table, **_stages_of(spec, listed.chunks)}
+
+    def resolve(self, job: Document) -> bool:
+        """Let a job that waits for others' results begin, once these are there, or fail where they never will be;
+        True where it moved."""
+        asked = msgspec.json.decode(read_all(self._store.blobs.open(job["asked"])), type=SubmitRequest)
+        try:
+            if self.listing.waits_for(asked.inputs):
+                return False
+            inputs = self.inputs_of(asked.spec, asked)
+        except InvalidJob as error:
+            return self._store.jobs.end(job["_id"], "failed", {"error": str(error)})
+        return self._store.jobs.note(job["_id"], {**inputs, "waits_for": []})
 
 
 class Submission:
     """Duty: turn a request into a running job."""
 
-    def __init__(self, store: Store, signing_seed: bytes) -> None:
+    def __init__(self, store: Store, signing_seed: bytes, sources: Sources, *, private_urls: bool = False) -> None:
         self._store = store
         self._seed = signing_seed
+        self._inputs = InputsOfJobs(store, Listing(store, sources, private_urls=private_urls))
 
     def submit(self, owner: str, request: SubmitRequest, idempotency_key: str) -> Document:
         """Store the job. Raises InvalidJob, UnknownImage. The same owner and key give the same job again."""
-        spec = request.spec
-        check_spec(spec)
-        self._check_blobs(request)
-        total = _chunks(spec, request.inputs)
+        check_spec(request.spec)
+        spec = plan.explicit(request.spec)
+        if request.program and not self._store.blobs.has(request.program):
+            raise InvalidJob("the job folder was not uploaded; upload it, then submit again")
         pin = self._pin(spec.image)
+        waits_for = self._inputs.listing.waits_for(request.inputs)
+        inputs = {"inputs": "", **_stages_of(spec, 0)} if waits_for else self._inputs.inputs_of(spec, request)
         job = f"j{secrets.token_hex(5)}"
         signed = sign_order(job, encode_order(_order(job, spec, pin, request.program)), self._seed)
         document: Document = {
@@ -44,27 +72,19 @@ class Submission:
             "image": msgspec.to_builtins(pin),
             "program": request.program,
             "memory": spec.resources.memory,
-            "inputs": self._store.blobs.put(msgspec.json.encode(_in_order(spec, request.inputs))),
             "order": signed.body,
             "signature": signed.signature,
             "key": signed.key,
-            "stage": 0,
-            "total": total,
-            "cursor": 0,
             "open_ranges": [],
             "counters": {},
-            "stages": [{"name": "map", "total": total}, *([{"name": "reduce", "total": 1}] if spec.reduce else [])],
+            **inputs,
         }
+        if waits_for:
+            asked = SubmitRequest(spec=spec, inputs=request.inputs, input_list=request.input_list)
+            document |= {"waits_for": waits_for, "asked": self._store.blobs.put(msgspec.json.encode(asked))}
         if idempotency_key:
             document["idempotency_key"] = idempotency_key
         return self._store.jobs.insert(document)
-
-    def _check_blobs(self, request: SubmitRequest) -> None:
-        if request.program and not self._store.blobs.has(request.program):
-            raise InvalidJob("the job folder was not uploaded; upload it, then submit again")
-        for file in request.inputs:
-            if not self._store.blobs.has(file.digest) or self._store.blobs.received(file.digest) != file.size:
-                raise InvalidJob(f"the input {file.name} was not uploaded whole; upload it, then submit again")
 
     def _pin(self, name: str) -> ImagePin:
         image = self._store.images.named(name)
@@ -105,18 +125,16 @@ def _stages(spec: JobSpec) -> list[StageOrder]:
     ]
 
 
-def _chunks(spec: JobSpec, inputs: Sequence[InputFile]) -> int:
-    if spec.input.split in _SPLITS_WITHOUT_INPUT:
-        if inputs:
-            raise InvalidJob(f"a {spec.input.split} split reads no input files, but {len(inputs)} were given")
-    elif not inputs:
-        raise InvalidJob(f"a {spec.input.split} split needs at least one input file")
-    total = splitting.count(spec.input, inputs)
-    if total < 1:
-        raise InvalidJob("the input is empty: there is nothing to compute")
-    return total
-
-
-def _in_order(spec: JobSpec, inputs: Sequence[InputFile]) -> list[InputFile]:
-    """Files are dealt out in the order of their names; the inputs of other splits keep the order given."""
-    return sorted(inputs, key=lambda file: file.name) if spec.input.split == "files" else list(inputs)
+def _stages_of(spec: JobSpec, chunks: int) -> Document:
+    """The stages as a job's document holds them; only chunks of the map may be handed out at first."""
+    planned = plan.stages(spec, chunks) if chunks else plan.stages(spec, 1)
+    stages = {
+        str(number): {
+            "name": stage.name,
+            "total": stage.total if chunks else 0,
+            "limit": chunks if number == 0 else 0,
+            "cursor": 0,
+        }
+        for number, stage in enumerate(planned)
+    }
+    return {"stages": stages}

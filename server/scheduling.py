@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from dockercomp.protocol.orders import JobSpec
+from dockercomp.protocol.orders import NUMBER_SPLITS, JobSpec
 from server import lifecycle
 from server.lifecycle import Chunk, Rules
 from server.store import Store
@@ -14,8 +14,8 @@ from server.store.connection import Document
 
 _SLOW_LINE = 125_000
 """Bytes a second of a line of 1 Mbit/s."""
-_FRESH_JOBS = 3
-"""Most jobs that one sync takes fresh chunks of: keeps the round trips of a sync bounded."""
+_FRESH_STAGES = 3
+"""Most stages of jobs that one sync takes fresh chunks of: keeps its round trips bounded."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,9 @@ class RunningJob:
         return str(self.document["_id"])
 
     @property
-    def rules(self) -> Rules:
-        return rules_of(self.spec, int(self.document["stage"]))
+    def fresh(self) -> list[int]:
+        """The stages that have chunks which nobody was given yet, lowest first."""
+        return [n for n, stage in enumerate(stages_of(self.document)) if stage["cursor"] < stage["limit"]]
 
 
 @dataclass
@@ -47,6 +48,11 @@ class Grants:
 
 def running_job(document: Document) -> RunningJob:
     return RunningJob(document, msgspec.convert(document["spec"], JobSpec))
+
+
+def stages_of(document: Document) -> list[Document]:
+    """A job's stages in order."""
+    return [document["stages"][str(number)] for number in range(len(document["stages"]))]
 
 
 def rules_of(spec: JobSpec, stage: int) -> Rules:
@@ -73,15 +79,15 @@ def unfit(job: RunningJob, client: Document, platform: str) -> str:
 def deadline_s(spec: JobSpec) -> float:
     """How long a lease lasts: room for the chunk's own limit, as much again waiting in the client's queue, and the
     chunk's way over a slow line."""
-    way = 0.0 if spec.input.split == "range" else spec.input.chunk_size / _SLOW_LINE
+    way = 0.0 if spec.input.split in NUMBER_SPLITS else spec.input.chunk_size / _SLOW_LINE
     return 2 * spec.resources.time_limit + 600 + way
 
 
 def _open_share(jobs: Sequence[RunningJob], want: int) -> int:
     """How many open chunks to ask for. Of a quorum of q, q - 1 in q replicas are of open chunks; asking for no more
     while there are fresh ones keeps a reserve, so that clients asking at once do not all want the same."""
-    quorum = max((job.rules.quorum for job in jobs), default=1)
-    if quorum == 1 or not any(job.document["cursor"] < job.document["total"] for job in jobs):
+    quorum = max((rules_of(job.spec, 0).quorum for job in jobs), default=1)
+    if quorum == 1 or not any(job.fresh for job in jobs):
         return want if jobs else 0  # open chunks of quorum 1 are those that were lost: they come first
     return -(-want * (quorum - 1) // quorum)
 
@@ -102,7 +108,7 @@ class Scheduling:
             return grants
         by_id = {job.id: job for job in jobs}
         for chunk in self._store.chunks.needing_replicas(list(by_id), client["_id"], share):
-            if chunk.id in taken or chunk.stage != by_id[chunk.job].document["stage"]:
+            if chunk.id in taken:
                 continue
             leased = self._lease(client, chunk, by_id[chunk.job].spec, sync)
             if leased is not None:
@@ -111,22 +117,20 @@ class Scheduling:
 
     def issue(
         self, client: Document, jobs: Sequence[RunningJob], want: int, sync: str
-    ) -> tuple[list[Chunk], dict[str, str]]:
-        """Fresh chunks, inserted as already leased to the client; and by job the range to be closed, as they exist."""
+    ) -> tuple[list[Chunk], dict[str, list[str]]]:
+        """Fresh chunks, inserted as already leased to the client; and by job the ranges to be closed, as they exist."""
         issued: list[Chunk] = []
-        ranges: dict[str, str] = {}
-        asked = 0
-        for job in jobs:
-            if len(issued) >= want or asked == _FRESH_JOBS:
+        ranges: dict[str, list[str]] = {}
+        # Reducers that may begin come first: what they make smaller need not be kept.
+        offers = [(job, stage) for job in jobs for stage in reversed(job.fresh)]
+        for job, stage in offers[:_FRESH_STAGES]:
+            if len(issued) >= want:
                 break
-            if job.document["cursor"] >= job.document["total"]:
-                continue
-            asked += 1
             range_id = secrets.token_hex(8)
-            taken = self._store.jobs.take_range(job.id, int(job.document["stage"]), want - len(issued), range_id)
+            taken = self._store.jobs.take_range(job.id, stage, want - len(issued), range_id)
             if taken is not None:
-                issued += self._insert(client, job, taken, sync)
-                ranges[job.id] = range_id
+                issued += self._insert(client, job, stage, taken, sync)
+                ranges.setdefault(job.id, []).append(range_id)
         return issued, ranges
 
     def reissue(self, document: Document, older_than: float) -> int:
@@ -137,7 +141,7 @@ class Scheduling:
             if opened["at"] >= older_than:
                 continue
             missing = [
-                lifecycle.fresh(job.id, document["stage"], index, job.rules)
+                lifecycle.fresh(job.id, opened["stage"], index, rules_of(job.spec, opened["stage"]))
                 for index in range(opened["start"], opened["stop"])
             ]
             made += len(self._store.chunks.insert_new(missing))
@@ -150,11 +154,10 @@ class Scheduling:
             changes = [(chunk, _without(chunk, client)) for chunk in held]
             self._store.chunks.compare_and_set(changes, secrets.token_hex(8))
 
-    def _insert(self, client: Document, job: RunningJob, taken: tuple[int, int], sync: str) -> list[Chunk]:
-        stage = int(job.document["stage"])
+    def _insert(self, client: Document, job: RunningJob, stage: int, taken: tuple[int, int], sync: str) -> list[Chunk]:
+        rules = rules_of(job.spec, stage)
         chunks = [
-            self._lease(client, lifecycle.fresh(job.id, stage, index, job.rules), job.spec, sync)
-            for index in range(*taken)
+            self._lease(client, lifecycle.fresh(job.id, stage, index, rules), job.spec, sync) for index in range(*taken)
         ]
         return self._store.chunks.insert_new([chunk for chunk in chunks if chunk is not None])
 

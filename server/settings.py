@@ -32,8 +32,9 @@ class Settings:
     public_url: str
     heartbeat_s: float = 5.0
     """Longest time between two syncs of a worker; it is shown silent after HEARTBEATS of them."""
-    retire_after_s: float = 14 * 24 * 3600.0
     private_urls: bool = False
+    """Whether scientists' URLs may lead into the master's own network."""
+    retire_after_s: float = 14 * 24 * 3600.0
     """Whether scientists' URLs (inputs, notify) may lead into the master's own network."""
 
     @property
@@ -72,8 +73,8 @@ def read(environ: Mapping[str, str] = os.environ, path: Path | None = None) -> S
         database=values.get("U_DB") or values.get("DC_MONGO_DB", "dockercomp"),
         processes=int(configuration.number(values.get("DC_WORKERS", "2"), "DC_WORKERS", 1, 64)),
         threads=int(configuration.number(values.get("DC_THREADS", "8"), "DC_THREADS", 2, 256)),
-        public_url=values.get("DC_PUBLIC_URL", "").rstrip("/"),
         private_urls=values.get("DC_PRIVATE_URLS") == "yes",
+        public_url=values.get("DC_PUBLIC_URL", "").rstrip("/"),
     )
 
 

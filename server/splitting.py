@@ -1,28 +1,17 @@
 """How a job's input is cut into chunks: pure arithmetic, no I/O. Nothing is read to count chunks.
 
-lines      chunk k of a file is the lines that start in bytes [k·size, (k+1)·size); boundaries are found when it is read
-bytes      bytes [k·size, (k+1)·size)
-records    as bytes, with whole records
-files      files [k·n, (k+1)·n) of the inputs, in the order of their names
-range      numbers [start + k·n, start + (k+1)·n)
+lines, jsonl   chunk k of a file is the lines that start in bytes [k·size, (k+1)·size), found when it is read
+csv            as lines, where a line end within quotes ends nothing; the header is given again with each chunk
+bytes          bytes [k·size, (k+1)·size)
+records        as bytes, with whole records
+files          files [k·n, (k+1)·n) of the inputs, in the order of their names
+range          numbers [start + k·n, start + (k+1)·n)
+product        combinations [k·n, (k+1)·n)
 """
 
-from bisect import bisect_right
-from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import accumulate
+from math import prod
 
-from dockercomp.protocol.orders import InputSpec
-from dockercomp.protocol.views import InputFile
-
-
-@dataclass(frozen=True)
-class Span:
-    """Bytes [start, stop) of one input, before line boundaries are looked for."""
-
-    file: InputFile
-    start: int
-    stop: int
+from dockercomp.protocol.orders import BYTE_SPLITS, InputSpec
 
 
 def chunk_bytes(spec: InputSpec) -> int:
@@ -32,35 +21,42 @@ def chunk_bytes(spec: InputSpec) -> int:
     return spec.chunk_size
 
 
-def count(spec: InputSpec, inputs: Sequence[InputFile]) -> int:
-    """Chunks in all."""
-    if spec.split == "range":
-        return -(-(spec.stop - spec.start) // spec.per_chunk)
-    if spec.split == "files":
-        return -(-len(inputs) // spec.files_per_chunk)
-    return sum(_chunks_of(spec, file) for file in inputs)
+def of_file(spec: InputSpec, size: int) -> int:
+    """Chunks that a file of so many bytes is cut into; 0 where the split does not cut files."""
+    return -(-size // chunk_bytes(spec)) if spec.split in BYTE_SPLITS else 0
+
+
+def bounds(spec: InputSpec) -> tuple[int, int]:
+    """The numbers [start, stop) of a range, or of a product's combinations."""
+    if spec.split == "product":
+        return 0, prod(len(values) for values in spec.parameters.values())
+    return spec.start, spec.stop
+
+
+def of_numbers(spec: InputSpec) -> int:
+    """Chunks of a range or product."""
+    start, stop = bounds(spec)
+    return -(-(stop - start) // spec.per_chunk)
 
 
 def numbers(spec: InputSpec, index: int) -> tuple[int, int]:
-    """The numbers [start, stop) of a chunk of a range split."""
-    start = spec.start + index * spec.per_chunk
-    return start, min(start + spec.per_chunk, spec.stop)
+    """The numbers [start, stop) of a chunk of a range or product."""
+    first, last = bounds(spec)
+    start = first + index * spec.per_chunk
+    return start, min(start + spec.per_chunk, last)
 
 
-def files(spec: InputSpec, inputs: Sequence[InputFile], index: int) -> Sequence[InputFile]:
-    """The files of a chunk of a files split."""
-    return inputs[index * spec.files_per_chunk : (index + 1) * spec.files_per_chunk]
+def of_files(spec: InputSpec, files: int) -> int:
+    """Chunks of so many files in a files split."""
+    return -(-files // spec.files_per_chunk)
 
 
-def span(spec: InputSpec, inputs: Sequence[InputFile], index: int) -> Span:
-    """Where a chunk of a byte-wise split lies. No chunk crosses from one input into the next."""
-    ends = list(accumulate(_chunks_of(spec, file) for file in inputs))
-    which = bisect_right(ends, index)
-    within = index - (ends[which - 1] if which else 0)
-    size = chunk_bytes(spec)
-    file = inputs[which]
-    return Span(file, within * size, min((within + 1) * size, file.size))
+def files(spec: InputSpec, index: int, count: int) -> tuple[int, int]:
+    """The files [first, last) of a chunk of a files split of `count` files."""
+    return index * spec.files_per_chunk, min((index + 1) * spec.files_per_chunk, count)
 
 
-def _chunks_of(spec: InputSpec, file: InputFile) -> int:
-    return -(-file.size // chunk_bytes(spec))
+def span(spec: InputSpec, within: int, size: int) -> tuple[int, int]:
+    """The nominal bytes [start, stop) of chunk number `within` of a file of `size` bytes."""
+    each = chunk_bytes(spec)
+    return within * each, min((within + 1) * each, size)

@@ -1,64 +1,113 @@
-"""Moving a job on: from map to reduce to its end, decided from the chunks themselves. Every step is safe to repeat."""
+"""Moving a job on, stage by stage, to its end: decided from the chunks themselves. Every step is safe to repeat."""
 
 import hashlib
 
-from server.manifests import Manifest, pack
-from server.scheduling import running_job
+from dockercomp.protocol.bundle import BadBundle
+from dockercomp.protocol.orders import JobSpec
+from server import plan
+from server.manifests import pack
+from server.merging import merged
+from server.scheduling import running_job, stages_of
+from server.sections import Sections
+from server.sources import Sources
 from server.store import Store
-from server.store.blobs import stream
+from server.store.blobs import BlobReader, stream
 from server.store.connection import Document
-from server.store.contents import Concatenation
 
 
 class Stages:
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, sources: Sources) -> None:
         self._store = store
+        self._sources = sources
+        self._sections = Sections(store)
 
     def advance(self, job: Document) -> bool:
-        """Move a running job on where its stage is complete or has failed; True where it moved."""
-        failed = self._store.chunks.first_failed(job["_id"])
-        if failed is not None:
-            return self.fail(job["_id"], failed.error)
-        if not self._complete(job):
+        """Let reducers begin whose inputs are there, and end a running job that is complete or has failed; True where
+        something moved."""
+        stored = self._store.jobs.by_id(job["_id"])
+        if stored is None or stored["state"] != "running" or stored.get("waits_for"):
             return False
-        manifest, size = self._manifest(job)
-        spec = running_job(job).spec
-        if job["stage"] == 0 and spec.reduce is not None:
-            return self._store.jobs.next_stage(job["_id"], 0, {"digest": manifest, "size": size}, total=1)
-        return self._finish(job, manifest, size)
+        failed = self._store.chunks.first_failed(stored["_id"])
+        if failed is not None:
+            return self.fail(stored["_id"], failed.error)
+        try:
+            return self._advance(stored, running_job(stored).spec)
+        except BadBundle as error:
+            return self.fail(stored["_id"], f"{error}; submit it again with a quorum")
 
     def fail(self, job: str, error: str) -> bool:
         """End a job as failed, saying why."""
         return self._store.jobs.end(job, "failed", {"error": error})
 
-    def _complete(self, job: Document) -> bool:
-        stored = self._store.jobs.by_id(job["_id"])
-        if stored is None or stored["stage"] != job["stage"] or stored["state"] != "running":
-            return False
-        if stored["cursor"] < stored["total"] or stored["open_ranges"] or self._store.chunks.any_open(job["_id"]):
-            return False
-        return self._store.chunks.count_accepted(job["_id"], job["stage"]) == int(stored["total"])
+    def _advance(self, job: Document, spec: JobSpec) -> bool:
+        stages, moved = stages_of(job), False
+        for number, stage in enumerate(stages):
+            done = self._done(job, number)
+            complete = done == stage["total"] and self._counted(job, number)
+            if number + 1 == len(stages):
+                return self._finish(job, spec) if complete else moved
+            ready = plan.ready(spec, done if complete else min(done, stage["total"] - 1), *_totals(stages, number))
+            if ready == 0:
+                return moved
+            if ready > stages[number + 1]["limit"]:
+                below = self._for_reducers(job, spec, number) if complete and not plan.is_tree(spec) else {}
+                moved |= self._store.jobs.open_stage(job["_id"], number + 1, ready, below)
+        return moved
 
-    def _manifest(self, job: Document) -> tuple[str, int]:
-        results = self._store.chunks.canonical_results(job["_id"], job["stage"])
+    def _done(self, job: Document, number: int) -> int:
+        """How many chunks of a stage, from its first, exist and are accepted."""
+        stage = job["stages"][str(number)]
+        ends = [opened["start"] for opened in job["open_ranges"] if opened["stage"] == number]
+        first_open = self._store.chunks.first_open(job["_id"], number)
+        return int(min(stage["cursor"], *ends, *([] if first_open is None else [first_open]), stage["total"]))
+
+    def _counted(self, job: Document, number: int) -> bool:
+        return self._store.chunks.count_accepted(job["_id"], number) == int(job["stages"][str(number)]["total"])
+
+    def _for_reducers(self, job: Document, spec: JobSpec, number: int) -> Document:
+        """What the reducers of the next stage read: the list of all results, or of each one's sections."""
+        manifest, size = self._manifest(job, number)
+        below: Document = {"manifest": {"digest": manifest, "size": size}}
+        if plan.divided(spec):
+            below["sections"] = self._sections.make(spec, self._sources.manifest(manifest))
+        return below
+
+    def _manifest(self, job: Document, number: int) -> tuple[str, int]:
+        results = self._store.chunks.canonical_results(job["_id"], number)
         packed, size = pack((digest, length) for _, digest, length in results)
         return self._store.blobs.put(packed), size
 
-    def _finish(self, job: Document, manifest: str, size: int) -> bool:
-        packed = self._store.blobs.open(manifest)
-        whole = Concatenation(self._store.payloads, self._store.blobs, Manifest(packed.read_at(0, packed.size)))
-        digest = hashlib.sha256()
-        for block in stream(whole):
-            digest.update(block)
+    def _finish(self, job: Document, spec: JobSpec) -> bool:
+        last = len(job["stages"]) - 1
+        manifest, size = self._manifest(job, last)
+        if spec.reduce is not None and spec.reduce.sort and plan.sections(spec) > 1 and not plan.bundled(spec, last):
+            manifest, size = self._merge(manifest)
         counted = self._store.chunks.verdict_counts(job["_id"])
-        self._store.jobs.set_counters(
-            job["_id"],
-            {
-                "returned": counted["returned"],
-                "wrong": counted["wrong"],
-                "failed": counted["failed"],
-                f"accepted_{job['stage']}": job["total"],
-            },
-        )
-        result = {"manifest": manifest, "size": size, "digest": digest.hexdigest()}
+        totals = {f"accepted_{number}": stage["total"] for number, stage in enumerate(stages_of(job))}
+        self._store.jobs.set_counters(job["_id"], {**{key: counted[key] for key in _VERDICTS}, **totals})
+        digest = _digest(self._sources.results(manifest))
+        result = {"manifest": manifest, "size": size, "digest": digest, "bundled": plan.bundled(spec, last)}
         return self._store.jobs.end(job["_id"], "completed", {"result": result})
+
+    def _merge(self, manifest: str) -> tuple[str, int]:
+        """The sorted results of several reducers as one sorted result, stored as one blob."""
+        listed = self._sources.manifest(manifest)
+        readers = [self._sources.stored(listed.entry(number)[0]) for number in range(len(listed))]
+        digest = self._store.blobs.put_stream(merged(readers))
+        size = self._store.blobs.received(digest)
+        packed, _ = pack([(digest, size)])
+        return self._store.blobs.put(packed), size
+
+
+_VERDICTS = ("returned", "wrong", "failed")
+
+
+def _totals(stages: list[Document], number: int) -> tuple[int, int]:
+    return stages[number]["total"], stages[number + 1]["total"]
+
+
+def _digest(whole: BlobReader) -> str:
+    digest = hashlib.sha256()
+    for block in stream(whole):
+        digest.update(block)
+    return digest.hexdigest()

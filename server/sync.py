@@ -21,18 +21,20 @@ from dockercomp.protocol.messages import (
     SyncAnswer,
     SyncRequest,
 )
+from dockercomp.protocol.orders import NUMBER_SPLITS
 from server import lifecycle, splitting
 from server.inputs import Inputs
 from server.lifecycle import Chunk, Replica
 from server.metrics import Metrics
-from server.scheduling import RunningJob, Scheduling, running_job, unfit
+from server.scheduling import RunningJob, Scheduling, running_job, stages_of, unfit
 from server.stages import Stages
 from server.store import Store
 from server.store.connection import Document
 from server.verification import Intake, Verification
 
 _MOST_HELD = 2 * SYNC_LIMIT
-_SMALL_CHUNK = INLINE_LIMIT // 2
+_INLINE_ROOM = 16 * 2**20
+"""Bytes of input that ride inside one answer."""
 
 
 class Sync:
@@ -44,7 +46,7 @@ class Sync:
         self._inputs = inputs
         self._scheduling = Scheduling(store)
         self._verification = Verification(store)
-        self._stages = Stages(store)
+        self._stages = Stages(store, inputs.sources)
         self._heartbeat_s = heartbeat_s
 
     def answer(self, client_id: str, secret_hash: str, request: SyncRequest, address: str) -> SyncAnswer:
@@ -100,7 +102,7 @@ class Sync:
         by_id = {job.id: job for job in jobs}
         given = [chunk for chunk in (*again, *leased) if chunk.job in by_id]
         with phase("answer"):
-            leases = [self._lease(by_id[chunk.job], chunk, client, sync) for chunk in given]
+            leases = self._leases(by_id, given, client, sync)
             not_listed = [job for job in request.known_jobs if job not in by_id]
             closed = self._store.jobs.ended_among(not_listed) if not_listed else []
             orders = self._orders({lease.job for lease in leases} - set(request.known_jobs))
@@ -152,7 +154,7 @@ class Sync:
         return again
 
     def _count_and_advance(
-        self, jobs: Sequence[RunningJob], changes: Sequence[tuple[Chunk, Chunk]], ranges: dict[str, str]
+        self, jobs: Sequence[RunningJob], changes: Sequence[tuple[Chunk, Chunk]], ranges: dict[str, list[str]]
     ) -> None:
         """Count what was stored, close the ranges whose chunks now exist, and move on a job that this completed."""
         failed = {after.job: after.error for _, after in changes if after.state == "failed"}
@@ -162,12 +164,19 @@ class Sync:
         for job in jobs:
             counted = counters.get(job.id, Counter())
             if counted or job.id in ranges:
-                key = f"accepted_{job.document['stage']}"
-                accepted = self._store.jobs.count(job.id, dict(counted), ranges.get(job.id)).get(key, 0)
-                if counted[key] and accepted >= job.document["total"] <= _ADVANCE_AT_ONCE:
+                now = self._store.jobs.count(job.id, dict(counted), ranges.get(job.id, []))
+                if _completed_a_stage(job, counted, now):
                     self._stages.advance(job.document)
 
-    def _lease(self, job: RunningJob, chunk: Chunk, client: Document, sync: str) -> Lease:
+    def _leases(self, jobs: dict[str, RunningJob], given: Sequence[Chunk], client: Document, sync: str) -> list[Lease]:
+        leases, room = [], _INLINE_ROOM
+        for chunk in given:
+            lease = self._lease(jobs[chunk.job], chunk, client, sync, room)
+            room -= len(lease.input or b"")
+            leases.append(lease)
+        return leases
+
+    def _lease(self, job: RunningJob, chunk: Chunk, client: Document, sync: str, room: int) -> Lease:
         replica = _replica_of(chunk, client["_id"], sync)
         lease = Lease(
             id=replica.lease,
@@ -177,15 +186,16 @@ class Sync:
             deadline_s=max(0.0, replica.deadline - client["seen"]),
         )
         split = job.spec.input
-        if chunk.stage == 0 and split.split == "range":
+        if chunk.stage == 0 and split.split in NUMBER_SPLITS:
             start, stop = splitting.numbers(split, chunk.index)
             return msgspec.structs.replace(lease, start=start, stop=stop, input=b"")
-        if chunk.stage == 0 and split.split != "files" and split.chunk_size <= _SMALL_CHUNK:
-            opened = self._inputs.open(job.document, job.spec, chunk)
-            if opened is not None and opened.size <= INLINE_LIMIT:
-                data = opened.read_at(0, opened.size)
-                return msgspec.structs.replace(lease, input=data, input_size=opened.size)
-        return msgspec.structs.replace(lease, has_pieces=chunk.stage == 1 or split.split == "files")
+        small = self._inputs.small(job.document, job.spec, chunk, min(INLINE_LIMIT, room))
+        if small is not None:
+            data = small.read_at(0, small.size)
+            return msgspec.structs.replace(
+                lease, input=data, input_size=small.size, pieces=small.pieces, has_pieces=small.pieces is not None
+            )
+        return msgspec.structs.replace(lease, has_pieces=chunk.stage > 0 or split.split == "files")
 
     def _orders(self, jobs: set[str]) -> list[SignedOrder]:
         if not jobs:
@@ -194,6 +204,16 @@ class Sync:
             SignedOrder(job=found["_id"], body=found["order"], key=found["key"], signature=found["signature"])
             for found in self._store.jobs.orders(sorted(jobs))
         ]
+
+
+def _completed_a_stage(job: RunningJob, counted: Counter[str], now: Document) -> bool:
+    """Whether this sync brought the last results of a stage that may be moved on within a sync."""
+    return any(
+        counted[f"accepted_{number}"]
+        and now.get(f"accepted_{number}", 0) >= stage["total"]
+        and stage["total"] <= _ADVANCE_AT_ONCE
+        for number, stage in enumerate(stages_of(job.document))
+    )
 
 
 _ADVANCE_AT_ONCE = 10_000

@@ -11,7 +11,8 @@ import fcntl
 import hashlib
 import os
 import re
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Protocol
 
@@ -46,6 +47,9 @@ class BlobStore(Protocol):
 
     def put(self, data: bytes) -> str:
         """Store small data whole; returns its digest."""
+
+    def put_stream(self, parts: Iterable[bytes]) -> str:
+        """Store what may be large, part by part; returns its digest. Nothing is left where `parts` raises."""
 
     def open(self, digest: str) -> BlobReader:
         """Raises NotFound."""
@@ -103,6 +107,25 @@ class DirectoryBlobs:
             offset = self.append(digest, offset, len(data), data[offset : offset + PART_LIMIT])
         return digest
 
+    def put_stream(self, parts: Iterable[bytes]) -> str:
+        found = hashlib.sha256()
+        descriptor, name = tempfile.mkstemp(dir=self._partial, prefix="stream-")
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                for part in parts:
+                    found.update(part)
+                    file.write(part)
+                file.flush()
+                os.fsync(file.fileno())
+            path = self._path(found.hexdigest())
+            path.parent.mkdir(exist_ok=True)
+            Path(name).rename(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+        self._sync(path)
+        return found.hexdigest()
+
     def open(self, digest: str) -> BlobReader:
         try:
             return _FileReader(self._path(check_digest(digest)))
@@ -126,6 +149,9 @@ class DirectoryBlobs:
         path = self._path(digest)
         path.parent.mkdir(exist_ok=True)
         partial.rename(path)
+        self._sync(path)
+
+    def _sync(self, path: Path) -> None:
         for directory in (path.parent, self._root):
             _sync_directory(directory)
 

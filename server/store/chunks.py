@@ -134,9 +134,12 @@ class Chunks:
                 {"state": "open", "job": job}, {"$set": ended, "$inc": {"version": 1}}
             ).modified_count
 
-    def any_open(self, job: str) -> bool:
+    def first_open(self, job: str, stage: int) -> int | None:
+        """The index of the first open chunk of a stage."""
+        query = {"state": "open", "job": job, **_stage(job, stage)}
         with store_errors():
-            return self._chunks.find_one({"state": "open", "job": job}, {"_id": 1}) is not None
+            found = self._chunks.find_one(query, {"index": 1}, sort=[("_id", 1)], hint="open_in_order")
+        return None if found is None else int(found["index"])
 
     def first_failed(self, job: str) -> Chunk | None:
         found = self._find({"job": job, "state": "failed"}, limit=1)
@@ -154,9 +157,14 @@ class Chunks:
         with store_errors():
             return self._chunks.count_documents({**_stage(job, stage), "state": "accepted"})
 
-    def canonical_results(self, job: str, stage: int) -> Iterator[tuple[int, str, int]]:
-        """(index, digest, size) of a stage's accepted chunks in chunk order, streamed."""
-        query = {**_stage(job, stage), "state": "accepted"}
+    def canonical_results(
+        self, job: str, stage: int, first: int = 0, last: int | None = None
+    ) -> Iterator[tuple[int, str, int]]:
+        """(index, digest, size) of a stage's accepted chunks, of all or of [first, last), in chunk order, streamed."""
+        query: Document = {**_stage(job, stage), "state": "accepted"}
+        if last is not None:
+            ends = (lifecycle.chunk_id(job, stage, first), lifecycle.chunk_id(job, stage, last))
+            query["_id"] = {"$gte": ends[0], "$lt": ends[1]}
         with store_errors():
             for found in self._chunks.find(query, {"index": 1, "digest": 1, "size": 1}).sort("_id", 1):
                 yield found["index"], found["digest"], found["size"]

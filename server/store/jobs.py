@@ -1,7 +1,8 @@
 """The collection `jobs`: one document a job, whatever the number of its chunks.
 
-The cursor hands out fresh index ranges by one atomic increment, which also notes the range as open; inserting its
-chunks takes it off. A range that stays open was handed out by a master that died, and is issued again.
+Its `stages`, by number as text, have each a `name`, a `total` of chunks, a `limit` up to which they may be handed out,
+and a `cursor`. The cursor hands out fresh index ranges by one atomic increment, which also notes the range as open;
+inserting its chunks takes it off. A range that stays open was handed out by a master that died, and is issued again.
 """
 
 from collections.abc import Sequence
@@ -85,31 +86,40 @@ class Jobs:
             return list(self._jobs.find(query, _LIGHT).sort([("created", -1), ("_id", -1)]).limit(limit))
 
     def take_range(self, job: str, stage: int, count: int, range_id: str) -> tuple[int, int] | None:
-        """Take up to `count` fresh indexes [start, stop) of the job's present stage; None where there are none left."""
-        stop = {"$min": ["$total", {"$add": ["$cursor", count]}]}
-        opened = {"id": {"$literal": range_id}, "start": "$cursor", "stop": stop, "at": DATABASE_TIME}
+        """Take up to `count` fresh indexes [start, stop) of a stage; None where there are none to hand out now."""
+        path = f"stages.{stage}"
+        cursor, limit = f"${path}.cursor", f"${path}.limit"
+        stop = {"$min": [limit, {"$add": [cursor, count]}]}
+        opened = {
+            "id": {"$literal": range_id},
+            "stage": {"$literal": stage},
+            "start": cursor,
+            "stop": stop,
+            "at": DATABASE_TIME,
+        }
         with store_errors():
             before = self._quick.find_one_and_update(
-                {"_id": job, "state": "running", "stage": stage, "$expr": {"$lt": ["$cursor", "$total"]}},
-                [{"$set": {"cursor": stop, "open_ranges": {"$concatArrays": ["$open_ranges", [opened]]}}}],
-                projection={"cursor": 1, "total": 1},
+                {"_id": job, "state": "running", "$expr": {"$lt": [cursor, limit]}},
+                [{"$set": {f"{path}.cursor": stop, "open_ranges": {"$concatArrays": ["$open_ranges", [opened]]}}}],
+                projection={path: 1},
                 return_document=ReturnDocument.BEFORE,
             )
         if before is None:
             return None
-        return before["cursor"], min(before["total"], before["cursor"] + count)
+        found = before["stages"][str(stage)]
+        return found["cursor"], min(found["limit"], found["cursor"] + count)
 
     def close_range(self, job: str, range_id: str) -> None:
         """The range's chunks exist."""
         with store_errors():
             self._quick.update_one({"_id": job}, {"$pull": {"open_ranges": {"id": range_id}}})
 
-    def count(self, job: str, changes: dict[str, int], closed_range: str | None = None) -> Document:
-        """Add to the counters, which are caches for the eye, and close a range, whose chunks exist; returns all
+    def count(self, job: str, changes: dict[str, int], closed_ranges: Sequence[str] = ()) -> Document:
+        """Add to the counters, which are caches for the eye, and close ranges, whose chunks exist; returns all
         counters as they are then."""
         update: Document = {"$inc": {f"counters.{key}": value for key, value in changes.items()}} if changes else {}
-        if closed_range is not None:
-            update["$pull"] = {"open_ranges": {"id": closed_range}}
+        if closed_ranges:
+            update["$pull"] = {"open_ranges": {"id": {"$in": list(closed_ranges)}}}
         with store_errors():
             after = self._quick.find_one_and_update(
                 {"_id": job},
@@ -123,20 +133,22 @@ class Jobs:
         with store_errors():
             self._jobs.update_one({"_id": job}, {"$set": {f"counters.{key}": value for key, value in counters.items()}})
 
-    def next_stage(self, job: str, stage: int, manifest: Document, total: int) -> bool:
-        """Leave `stage`, whose results `manifest` lists, for the next one with `total` chunks. Once only."""
-        change = {
-            "stage": stage + 1,
-            "total": total,
-            "cursor": 0,
-            "open_ranges": [],
-            f"stages.{stage}.manifest": manifest,
-            f"stages.{stage + 1}.total": total,
-        }
+    def open_stage(self, job: str, stage: int, limit: int, below: Document) -> bool:
+        """Let chunks of a stage be handed out up to `limit`, and note things about the stage `below` it; False where
+        that many were allowed before."""
+        path = f"stages.{stage}.limit"
+        change = {path: limit, **{f"stages.{stage - 1}.{key}": value for key, value in below.items()}}
         with store_errors():
             return bool(
-                self._jobs.update_one({"_id": job, "state": "running", "stage": stage}, {"$set": change}).modified_count
+                self._jobs.update_one(
+                    {"_id": job, "state": "running", path: {"$lt": limit}}, {"$set": change}
+                ).modified_count
             )
+
+    def note(self, job: str, change: Document) -> bool:
+        """Set fields of a running job; False where it does not run any more."""
+        with store_errors():
+            return bool(self._jobs.update_one({"_id": job, "state": "running"}, {"$set": change}).matched_count)
 
     def end(self, job: str, state: str, change: dict[str, Any]) -> bool:
         """Move a running job to a final state; False where it had ended before."""

@@ -19,8 +19,8 @@ INDEXES: dict[str, list[IndexModel]] = {
         ),
         # Which leases does this client hold? Lease ids begin with the client's id.
         IndexModel([("leases", ASCENDING)], name="leases", partialFilterExpression=OPEN),
-        # Is any chunk of this job still open?
-        IndexModel([("job", ASCENDING)], name="open", partialFilterExpression=OPEN),
+        # Which is the first chunk of this stage that is still open? Ids sort by job, stage and index.
+        IndexModel([("job", ASCENDING), ("_id", ASCENDING)], name="open_in_order", partialFilterExpression=OPEN),
         # Which open chunks of this job are kept from a client that failed them? Seldom any.
         IndexModel([("job", ASCENDING)], name="blamed", partialFilterExpression={"blamed": True}),
         # Which chunks of this job failed? Almost always none.
@@ -51,10 +51,17 @@ INDEXES: dict[str, list[IndexModel]] = {
 }
 
 
+OBSOLETE = {"chunks": ["open"]}
+"""Indexes of earlier versions, dropped where they are found."""
+
+
 def apply(database: Database[Document], uri: str) -> None:
     """Create what is missing. Raises StoreRefused with what is wrong at `uri` and what to do."""
     try:
         for collection, indexes in INDEXES.items():
             database[collection].create_indexes(indexes)
+        for collection, names in OBSOLETE.items():
+            for name in database[collection].index_information().keys() & set(names):
+                database[collection].drop_index(name)
     except PyMongoError as error:
         raise StoreRefused(explain(error, uri)) from error

@@ -51,9 +51,10 @@ class Master:
     def __post_init__(self) -> None:
         from datetime import datetime, timedelta, timezone
 
-        self.sync = Sync(self.store, Inputs(self.store), Metrics(), heartbeat_s=5)
+        inputs = Inputs(self.store)
+        self.sync = Sync(self.store, inputs, Metrics(), heartbeat_s=5)
         self.enrolment = Enrolment(self.store, "k" * 64)
-        self.submission = Submission(self.store, b"s" * 32)
+        self.submission = Submission(self.store, b"s" * 32, inputs.sources)
         request = TokenRequest(owner="lab", uses=10_000)
         self.token = self.store.credentials.make(
             "enrolment",

@@ -11,6 +11,7 @@ from dockercomp.protocol.messages import Failure, Lease
 from server import describing
 from server.housekeeping import Housekeeping
 from server.settings import Settings
+from server.sources import Sources
 from server.stages import Stages
 from server.store import Store
 from server.store.blobs import stream
@@ -173,7 +174,7 @@ def test_a_range_taken_by_a_master_that_died_is_issued_again(master: Master, set
     volunteer.work(12)
     volunteer.work(0)
     found = master.store.jobs.by_id(job)
-    assert found is not None and not Stages(master.store).advance(found)
+    assert found is not None and not Stages(master.store, Sources(master.store)).advance(found)
     Housekeeping(master.store, settings).round(master.store.duties.now() + 60)
     run_to_end(master, job, volunteer)
     assert result_of(master, job) == expected(12)
@@ -195,7 +196,7 @@ def test_reduce_reads_the_map_results_in_chunk_order(master: Master) -> None:
     assert document is not None
     from server.inputs import Inputs
 
-    whole = Inputs(master.store).results(document["stages"][0]["manifest"]["digest"])
+    whole = Inputs(master.store).results(document["stages"]["0"]["manifest"]["digest"])
     assert whole.read_at(0, whole.size) == expected(7)
 
 
@@ -205,7 +206,7 @@ def test_a_billion_chunks_submit_as_one_document(master: Master) -> None:
     assert len(volunteer.work(50).leases) == 50
     assert master.store.database["chunks"].count_documents({}) == 50
     found = master.store.jobs.by_id(job)
-    assert found is not None and found["total"] == 10**9
+    assert found is not None and found["stages"]["0"]["total"] == 10**9
 
 
 def test_acknowledgements_name_exactly_what_is_stored(master: Master, settings: Settings) -> None:

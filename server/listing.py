@@ -1,0 +1,173 @@
+"""Makes the table of a job's inputs: everything that could be wrong with them is found here, before a chunk is made."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from dockercomp.protocol.errors import InvalidJob
+from dockercomp.protocol.orders import NUMBER_SPLITS, InputSpec
+from dockercomp.protocol.views import InputFile
+from server import splitting
+from server.remote import look
+from server.sections import directories
+from server.sources import Sources
+from server.store import Store
+from server.store.blobs import BlobReader, stream
+from server.tables import Extent, Label, pack
+
+_decode = msgspec.json.Decoder(InputFile).decode
+
+
+@dataclass(frozen=True)
+class Listed:
+    """`table` is the digest of the inputs' table, `chunks` how many chunks they make."""
+
+    table: str
+    chunks: int
+
+
+class Listing:
+    def __init__(self, store: Store, sources: Sources, *, private_urls: bool = False) -> None:
+        self._store = store
+        self._sources = sources
+        self._private_urls = private_urls
+
+    def waits_for(self, files: Sequence[InputFile]) -> list[str]:
+        """Jobs among the inputs whose results are not there yet. Raises InvalidJob where one never will be."""
+        waiting = []
+        for file in files:
+            if not file.job:
+                continue
+            job = self._store.jobs.by_id(file.job)
+            if job is None or job["state"] in ("failed", "cancelled"):
+                state = f"has no result, it is {job['state']}" if job else "does not exist"
+                raise InvalidJob(f"the input job:{file.job} {state}")
+            if job["state"] == "running":
+                waiting.append(file.job)
+        return waiting
+
+    def make(self, spec: InputSpec, files: Sequence[InputFile], input_list: str = "") -> Listed:
+        """Store the table of these inputs. Raises InvalidJob naming the input and what is wrong with it."""
+        if spec.split in NUMBER_SPLITS:
+            if files or input_list:
+                raise InvalidJob(f"a {spec.split} split reads no input files, but {len(files) or 'a list'} were given")
+            return Listed("", splitting.of_numbers(spec))
+        if not files and not input_list:
+            raise InvalidJob(f"a {spec.split} split needs at least one input file")
+        given: Iterable[InputFile] = _in_order(spec, files)
+        if input_list:
+            given = _checked_order(spec, self._read_list(input_list))
+        counted = _Counted(self._extents(spec, given))
+        table = self._store.blobs.put(pack(counted))
+        chunks = splitting.of_files(spec, counted.rows) if spec.split == "files" else counted.chunks
+        if chunks < 1:
+            raise InvalidJob("the input is empty: there is nothing to compute")
+        return Listed(table, chunks)
+
+    def _read_list(self, digest: str) -> Iterator[InputFile]:
+        if not self._store.blobs.has(digest):
+            raise InvalidJob("the list of inputs was not uploaded; upload it, then submit again")
+        for number, line in enumerate(_lines(self._store.blobs.open(digest)), 1):
+            try:
+                yield _decode(line)
+            except msgspec.DecodeError as error:
+                raise InvalidJob(f"the list of inputs, line {number}: {error}") from error
+
+    def _extents(self, spec: InputSpec, files: Iterable[InputFile]) -> Iterator[Extent]:
+        sizes: dict[str, int] = {}
+        for file in files:
+            if sum((bool(file.digest), bool(file.job), bool(file.url))) != 1:
+                raise InvalidJob(f"the input {file.name} must be one of an upload, a job's result and a URL")
+            if file.job:
+                yield from (self._cut(spec, extent) for extent in self._of_job(file))
+            else:
+                yield self._cut(spec, self._of_url(file) if file.url else self._uploaded(file, sizes))
+
+    def _uploaded(self, file: InputFile, sizes: dict[str, int]) -> Extent:
+        if file.digest not in sizes:
+            sizes[file.digest] = self._store.blobs.received(file.digest) if self._store.blobs.has(file.digest) else -1
+        if not 0 <= file.offset <= file.offset + file.size <= sizes[file.digest]:
+            raise InvalidJob(f"the input {file.name} was not uploaded whole; upload it, then submit again")
+        return Extent(file.digest, file.size, Label(file.name), file.offset)
+
+    def _of_url(self, file: InputFile) -> Extent:
+        found = look(file.url, private=self._private_urls)
+        return Extent("", found.size, Label(file.name, file.url, found.etag), kind="url")
+
+    def _of_job(self, file: InputFile) -> Iterator[Extent]:
+        """A job's result: plain bytes as one input, or each of its files."""
+        job = self._store.jobs.by_id(file.job)
+        if job is None or job["state"] != "completed":
+            raise InvalidJob(f"the input job:{file.job} has no result")
+        result = job["result"]
+        if not result.get("bundled"):
+            yield Extent(result["manifest"], result["size"], Label(file.name), kind="results")
+            return
+        for index, digest, found in directories(self._store, self._sources.manifest(result["manifest"])):
+            for entry in found:
+                yield Extent(digest, entry.size, Label(f"{file.name}/{index:09d}/{entry.name}"), entry.offset)
+
+    def _cut(self, spec: InputSpec, extent: Extent) -> Extent:
+        chunks = splitting.of_file(spec, extent.size)
+        if spec.split != "csv" or chunks < 2:
+            return replace(extent, chunks=chunks)
+        if extent.kind == "url":
+            raise InvalidJob(
+                f"{extent.label.url}: a csv split must know where quotes begin and end; give it as a file, or use"
+                ' split = "lines"'
+            )
+        quotes = self._quotes(self._sources.open(extent), spec.chunk_size)
+        return replace(extent, chunks=chunks, label=msgspec.structs.replace(extent.label, quotes=quotes))
+
+    def _quotes(self, reader: BlobReader, size: int) -> str:
+        """For each chunk whether it begins within quotes, as bits of a blob; empty where none does."""
+        bits, quoted = bytearray(), False
+        for number, start in enumerate(range(0, reader.size, size)):
+            if number % 8 == 0:
+                bits.append(0)
+            bits[-1] |= quoted << number % 8
+            for block in stream(reader, start, min(start + size, reader.size)):
+                quoted ^= bool(block.count(b'"') & 1)
+        if quoted:
+            raise InvalidJob(
+                "a csv input ends within quotes: a quote is missing somewhere; mend it, or use another split"
+            )
+        return self._store.blobs.put(bytes(bits)) if any(bits) else ""
+
+
+class _Counted:
+    """Passes extents on, counting them."""
+
+    def __init__(self, extents: Iterator[Extent]) -> None:
+        self._extents = extents
+        self.rows = 0
+        self.chunks = 0
+
+    def __iter__(self) -> Iterator[Extent]:
+        for extent in self._extents:
+            self.rows, self.chunks = self.rows + 1, self.chunks + extent.chunks
+            yield extent
+
+
+def _in_order(spec: InputSpec, files: Sequence[InputFile]) -> list[InputFile]:
+    """Files are dealt out in the order of their names; the inputs of other splits keep the order given."""
+    return sorted(files, key=lambda file: file.name) if spec.split == "files" else list(files)
+
+
+def _checked_order(spec: InputSpec, files: Iterable[InputFile]) -> Iterator[InputFile]:
+    before = ""
+    for file in files:
+        if spec.split == "files" and file.name < before:
+            raise InvalidJob(f"the list of inputs is not in the order of names: {file.name} comes after {before}")
+        before = file.name
+        yield file
+
+
+def _lines(reader: BlobReader) -> Iterator[bytes]:
+    rest = b""
+    for block in stream(reader):
+        *lines, rest = (rest + block).split(b"\n")
+        yield from lines
+    if rest:
+        yield rest

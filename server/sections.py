@@ -1,0 +1,81 @@
+"""What each reducer gets of the map's results where these are bundles: listed once, when the map is complete."""
+
+from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
+
+from dockercomp.protocol import bundle
+from dockercomp.protocol.bundle import BadBundle
+from dockercomp.protocol.orders import JobSpec
+from server import plan
+from server.manifests import Manifest
+from server.store import Store
+from server.store.contents import Held
+from server.tables import Extent, Label, pack
+
+_GROUP = 500
+_ROWS_AT_ONCE = 500_000
+"""Rows held in memory while tables are made: about 50 MiB."""
+
+
+class Sections:
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def make(self, spec: JobSpec, manifest: Manifest) -> str:
+        """Store a table for each reducer, and the list of their digests, 32 bytes each, whose digest is returned.
+
+        Raises BadBundle, naming the chunk, where a result is none."""
+        reducers = plan.sections(spec)
+        at_once = max(1, _ROWS_AT_ONCE // max(1, len(manifest)))
+        digests: list[bytes] = []
+        for first in range(0, reducers, at_once):
+            chosen = range(first, min(first + at_once, reducers))
+            rows: list[list[Extent]] = [[] for _ in chosen]
+            for index, digest, found in directories(self._store, manifest):
+                for number, entry in _shared_out(spec.map.outputs, found):
+                    if number in chosen:
+                        name = f"{index:09d}/{entry.name}" if spec.map.outputs else f"{index:09d}"
+                        rows[number - first].append(Extent(digest, entry.size, Label(name), entry.offset))
+            digests += [bytes.fromhex(self._store.blobs.put(pack(each))) for each in rows]
+        return self._store.blobs.put(b"".join(digests))
+
+
+def directories(store: Store, manifest: Manifest) -> Iterator[tuple[int, str, list[bundle.Entry]]]:
+    """(index, digest, entries) of every result of a stage that makes bundles. Raises BadBundle, naming the chunk."""
+    for start in range(0, len(manifest), _GROUP):
+        digests = [manifest.entry(n)[0] for n in range(start, min(start + _GROUP, len(manifest)))]
+        small = store.payloads.get(set(digests))
+        for index, digest in enumerate(digests, start):
+            reader = Held(small[digest]) if digest in small else store.blobs.open(digest)
+            try:
+                before_data = reader.read_at(0, bundle.directory_size(reader.read_at(0, bundle.HEAD)))
+                found = bundle.entries(before_data)
+            except BadBundle as error:
+                raise BadBundle(f"the result of chunk {index} is no bundle: {error}") from error
+            if bundle.size_of(found, len(before_data)) != reader.size:
+                raise BadBundle(f"the result of chunk {index} is cut off")
+            yield index, digest, found
+
+
+def _shared_out(patterns: Sequence[str], found: Sequence[bundle.Entry]) -> Iterator[tuple[int, bundle.Entry]]:
+    """(reducer, entry): by the first pattern that an entry's path matches, else by its place."""
+    for number, entry in enumerate(found):
+        if not patterns:
+            yield number, entry
+            continue
+        reducer = next((n for n, pattern in enumerate(patterns) if matches(entry.name, pattern)), None)
+        if reducer is not None:
+            yield reducer, entry
+
+
+def matches(path: str, pattern: str) -> bool:
+    """Whether a path matches an `outputs` pattern: `*` within a folder, `**` any folders (as the runner collects)."""
+    return _parts_match(path.split("/"), pattern.removeprefix("./").split("/"))
+
+
+def _parts_match(path: Sequence[str], pattern: Sequence[str]) -> bool:
+    if not pattern:
+        return not path
+    if pattern[0] == "**":
+        return any(_parts_match(path[n:], pattern[1:]) for n in range(len(path) + 1))
+    return bool(path) and fnmatchcase(path[0], pattern[0]) and _parts_match(path[1:], pattern[1:])
