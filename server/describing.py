@@ -74,8 +74,10 @@ def chunk(found: Chunk) -> ChunkView:
                 state="wrong" if replica.wrong else replica.state,
                 digest=replica.digest,
                 failure=f"{replica.failure.reason}: {replica.failure.message}" if replica.failure else "",
-                log_head=replica.failure.log_head if replica.failure else "",
+                log_head=replica.failure.log_head if replica.failure else replica.log,
                 log_tail=replica.failure.log_tail if replica.failure else "",
+                wall_s=replica.wall_s or None,
+                cpu_s=replica.cpu_s or None,
             )
             for replica in found.replicas
         ],

@@ -14,6 +14,10 @@
     gone         its lease ended without a result                accept, fail_replica: a late report still counts
 
 `need` is how many more replicas may be handed out now: quorum - best votes - live leases, never below 0.
+
+Results vote in groups. Under a comparator with tolerances a result votes for the first one that it equals, its group's
+representative, whose digest is the canonical one if the group wins. Every result is compared with representatives only:
+closeness is not transitive, and a chain of small differences must not join two results that are far apart.
 """
 
 from collections import Counter
@@ -59,6 +63,12 @@ class Replica(msgspec.Struct, frozen=True, omit_defaults=True):
     """The sync that granted it."""
     digest: str = ""
     size: int = 0
+    vote: str = ""
+    """Digest of the result that it votes for, where that is another's, equal under the job's comparator."""
+    wall_s: float = 0.0
+    cpu_s: float = 0.0
+    log: str = ""
+    """What the program said beside its result, as far as it is kept."""
     wrong: bool = False
     """Outvoted by a quorum."""
     forgiven: bool = False
@@ -82,6 +92,19 @@ class Chunk(msgspec.Struct, frozen=True):
     """Digest of the canonical result, once accepted."""
     size: int | None = None
     error: str = ""
+    reused: str = ""
+    """The chunk of an earlier job whose result was taken over."""
+
+
+class Run(msgspec.Struct, frozen=True):
+    """What is kept of a run beside its result; times in seconds."""
+
+    wall_s: float = 0.0
+    cpu_s: float = 0.0
+    log: str = ""
+
+
+NO_RUN = Run()
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -144,8 +167,21 @@ def grant(chunk: Chunk, *, client: str, owner: str, nonce: str, deadline: float,
     return replace(chunk, need=chunk.need - 1, replicas=(*chunk.replicas, replica), version=chunk.version + 1)
 
 
-def accept(chunk: Chunk, lease: str, digest: str, size: int, *, stored: bool) -> Step:
-    """A result was brought: its digest is fixed by the first report; it votes once its payload is stored.
+def representatives(chunk: Chunk) -> list[str]:
+    """The digests that are voted for, the first returned first. Each of them is that of a stored result."""
+    return list(dict.fromkeys(_vote_of(r) for r in chunk.replicas if r.state == "returned"))
+
+
+def vote_for(chunk: Chunk, digest: str) -> str | None:
+    """What a result with this digest votes for, where an equal one has voted already: the same bytes, the same vote."""
+    return next((_vote_of(r) for r in chunk.replicas if r.state == "returned" and r.digest == digest), None)
+
+
+def accept(
+    chunk: Chunk, lease: str, digest: str, size: int, *, stored: bool, vote: str = "", run: Run = NO_RUN
+) -> Step:
+    """A result was brought: its digest is fixed by the first report; it votes once its payload is stored, for itself
+    or for the one of `representatives` that it equals (`vote`).
 
     Acknowledged `rejected` where it differs from the digest committed before; `late` where the chunk has ended.
     """
@@ -166,7 +202,18 @@ def accept(chunk: Chunk, lease: str, digest: str, size: int, *, stored: bool) ->
         if found.state == "committed":
             return Step(chunk, "send")
         return Step(_settle(_with(chunk, replace(found, state="committed", digest=digest, size=size))), "send")
-    return Step(_settle(_with(chunk, replace(found, state="returned", digest=digest, size=size))), "stored")
+    vote = vote_for(chunk, digest) or (vote if vote in representatives(chunk) else digest)
+    returned = replace(
+        found,
+        state="returned",
+        digest=digest,
+        size=size,
+        vote="" if vote == digest else vote,
+        wall_s=run.wall_s,
+        cpu_s=run.cpu_s,
+        log=run.log,
+    )
+    return Step(_settle(_with(chunk, returned)), "stored")
 
 
 def fail_replica(chunk: Chunk, lease: str, failure: Failure) -> Step:
@@ -211,6 +258,10 @@ def cancel(chunk: Chunk) -> Chunk:
     return replace(_end_leases(chunk), state="cancelled", need=0, version=chunk.version + 1)
 
 
+def _vote_of(replica: Replica) -> str:
+    return replica.vote or replica.digest
+
+
 def _find(chunk: Chunk, lease: str) -> Replica | None:
     return next((replica for replica in chunk.replicas if replica.lease == lease), None)
 
@@ -238,7 +289,7 @@ def _took_part_since(chunk: Chunk, gone: Replica) -> bool:
 
 def _settle(chunk: Chunk) -> Chunk:
     """Decide what follows from the replicas as they are now."""
-    votes = Counter(r.digest for r in chunk.replicas if r.state == "returned")
+    votes = Counter(_vote_of(r) for r in chunk.replicas if r.state == "returned")
     digest, best = votes.most_common(1)[0] if votes else ("", 0)
     if best >= chunk.quorum:
         return _accepted(chunk, digest)
@@ -252,7 +303,7 @@ def _settle(chunk: Chunk) -> Chunk:
 def _accepted(chunk: Chunk, digest: str) -> Chunk:
     marks = chunk.quorum > 1
     judged = tuple(
-        replace(r, wrong=True) if marks and r.state == "returned" and r.digest != digest else r
+        replace(r, wrong=True) if marks and r.state == "returned" and _vote_of(r) != digest else r
         for r in _end_leases(chunk).replicas
     )
     size = next(r.size for r in judged if r.state == "returned" and r.digest == digest)

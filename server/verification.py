@@ -2,20 +2,26 @@
 
 import hashlib
 import re
+import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import msgspec
 
 from dockercomp.protocol.messages import INLINE_LIMIT, Ack, Failure, ResultReport
-from server import lifecycle
-from server.lifecycle import Chunk, Step
+from dockercomp.protocol.orders import JobSpec, VerifySpec, decode_order, makes_bundle, stage_of
+from server import comparators, lifecycle
+from server.lifecycle import Chunk, Run, Step
 from server.store import Store
+from server.store.contents import read_all
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _LONGEST_MESSAGE = 1000
 _LONGEST_LOG = 4096
+_LONGEST_KEPT = 2048
+_LONGEST_RUN_S = 1e9
 _UNEXPLAINED = Failure(reason="exit", message="the worker reported a failure without saying why")
 
 
@@ -38,11 +44,21 @@ class Intake:
             self.changes[before.id] = (first, after)
 
 
+@dataclass(frozen=True)
+class Agreement:
+    """When two results of a stage agree."""
+
+    spec: VerifySpec
+    bundled: bool
+
+
 class Verification:
-    """Duties over results. Holds no state between calls."""
+    """Duties over results. Keeps only what never changes, how a job compares, between calls."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._agreement = lru_cache(maxsize=1000)(self._read_agreement)
+        self._comparing = threading.Lock()  # one comparison at a time: it may unpack two results of 64 MiB
 
     def store_payloads(
         self, client: str, reports: Sequence[ResultReport], chunks: Mapping[str, Chunk]
@@ -111,7 +127,45 @@ class Verification:
         if size is not None and size != report.size:
             # The size decides what of the result is read: one that is not true is no result.
             return Step(lifecycle.release(chunk, report.lease).chunk, "rejected")
-        return lifecycle.accept(chunk, report.lease, report.digest, report.size, stored=size is not None)
+        stored = size is not None
+        vote = self._vote(chunk, report) if stored else ""
+        return lifecycle.accept(
+            chunk, report.lease, report.digest, report.size, stored=stored, vote=vote, run=_run_of(report)
+        )
+
+    def _vote(self, chunk: Chunk, report: ResultReport) -> str:
+        """Which of the results that are voted for this stored one equals. Anything is read only where the job compares
+        by more than bytes and there are results, none of them the same bytes."""
+        others = lifecycle.representatives(chunk)
+        if not others or chunk.state != "open" or lifecycle.vote_for(chunk, report.digest) is not None:
+            return ""
+        agreement = self._agreement(chunk.job, chunk.stage)
+        if agreement.spec.compare == "bytes" or report.size > comparators.LARGEST:
+            return ""
+        with self._comparing:
+            mine = self._result(report.digest)
+            return next((other for other in others if self._equal(agreement, other, mine)), "")
+
+    def _equal(self, agreement: Agreement, other: str, mine: bytes | None) -> bool:
+        its = self._result(other)
+        if its is None or mine is None:
+            return False
+        return comparators.equal(agreement.spec, its, mine, bundled=agreement.bundled)
+
+    def _result(self, digest: str) -> bytes | None:
+        """A result that is stored; None where it is too large to be compared."""
+        small = self._store.payloads.get([digest])
+        if digest in small:
+            return small[digest]
+        blob = self._store.blobs.open(digest)
+        return read_all(blob) if blob.size <= comparators.LARGEST else None
+
+    def _read_agreement(self, job: str, stage: int) -> Agreement:
+        document = self._store.jobs.by_id(job)
+        if document is None:
+            return Agreement(VerifySpec(), bundled=False)
+        spec = msgspec.convert(document["spec"], JobSpec)
+        return Agreement(spec.verify, makes_bundle(stage_of(decode_order(document["order"]), stage)))
 
     def count(self, changes: Sequence[tuple[Chunk, Chunk]]) -> dict[str, Counter[str]]:
         """Update the counters of clients from stored changes; returns those of the jobs, for the caller to write."""
@@ -135,6 +189,16 @@ def _bounded(failure: Failure) -> Failure:
         message=failure.message[:_LONGEST_MESSAGE],
         log_head=failure.log_head[:_LONGEST_LOG],
         log_tail=failure.log_tail[-_LONGEST_LOG:],
+    )
+
+
+def _run_of(report: ResultReport) -> Run:
+    """What is kept of a run, whatever a worker sent: of its words the beginning and the end."""
+    log, half = report.log, _LONGEST_KEPT // 2
+    return Run(
+        wall_s=min(report.wall_s, _LONGEST_RUN_S),
+        cpu_s=min(report.cpu_s, _LONGEST_RUN_S),
+        log=log if len(log) <= _LONGEST_KEPT else log[:half] + log[-half:],
     )
 
 

@@ -1,4 +1,7 @@
-"""The chunk's state machine against a model: no chunk lost, none counted twice, no quorum from one client."""
+"""The chunk's state machine against a model: no chunk lost, none counted twice, no quorum from one client.
+
+Some digests are equal under the model's comparator (the first letter decides), so votes are counted by group.
+"""
 
 from collections import Counter
 
@@ -13,6 +16,9 @@ from server.lifecycle import Chunk, Rules
 
 CLIENTS = ["ca", "cb", "cc", "cd", "ce"]
 DIGESTS = ["a" * 64, "b" * 64, "c" * 64]
+NEAR = ["a" + "1" * 63, "a" + "2" * 63, "b" + "1" * 63]
+"""Other bytes than those of DIGESTS, but equal to one of them."""
+SIZES = {digest: number for number, digest in enumerate(DIGESTS + NEAR, 10)}
 FAILED = Failure(reason="exit", message="exit code 1", exit_code=1)
 BROKEN_MACHINE = Failure(reason="engine", message="no engine")
 
@@ -21,6 +27,11 @@ def leased(chunk: Chunk, client: str, nonce: str = "n") -> Chunk:
     given = lifecycle.grant(chunk, client=client, owner=client, nonce=nonce, deadline=1e9)
     assert given is not None
     return given
+
+
+def equal_vote(chunk: Chunk, digest: str) -> str:
+    """What verification hands to accept: the representative that the model's comparator finds equal."""
+    return next((other for other in lifecycle.representatives(chunk) if other[0] == digest[0]), "")
 
 
 def lease_of(chunk: Chunk, client: str) -> str:
@@ -54,9 +65,10 @@ class Life(RuleBasedStateMachine):
         self.granted.add(lease)
         return lease
 
-    @rule(lease=leases, digest=st.sampled_from(DIGESTS), stored=st.booleans())
+    @rule(lease=leases, digest=st.sampled_from(DIGESTS + NEAR), stored=st.booleans())
     def result(self, lease: str, digest: str, stored: bool) -> None:
-        step = lifecycle.accept(self.chunk, lease, digest, 10, stored=stored)
+        vote = equal_vote(self.chunk, digest)
+        step = lifecycle.accept(self.chunk, lease, digest, SIZES[digest], stored=stored, vote=vote)
         client = lease.split(".", maxsplit=1)[0]
         if lease not in self.granted:
             assert step.ack == "unknown" and step.chunk is self.chunk
@@ -90,7 +102,7 @@ class Life(RuleBasedStateMachine):
         """An open chunk always has somebody at work or a replica to hand out."""
         live = len(lifecycle.live_leases(self.chunk))
         if self.chunk.state == "open":
-            best = max(Counter(self.votes.values()).values(), default=0)
+            best = max(Counter(digest[0] for digest in self.votes.values()).values(), default=0)
             assert best + live + self.chunk.need >= self.chunk.quorum
             assert self.chunk.need > 0 or live > 0
         else:
@@ -102,11 +114,14 @@ class Life(RuleBasedStateMachine):
         returned = [(r.client, r.digest) for r in self.chunk.replicas if r.state == "returned"]
         assert len(returned) == len({client for client, _ in returned})
         assert dict(returned) == self.votes
-        agreeing = Counter(self.votes.values())
+        agreeing = Counter(digest[0] for digest in self.votes.values())
         best = max(agreeing.values(), default=0)
         if self.chunk.state == "accepted":
             assert self.chunk.digest is not None
-            assert agreeing[self.chunk.digest] >= self.chunk.quorum
+            assert agreeing[self.chunk.digest[0]] >= self.chunk.quorum
+            group = [digest for _, digest in returned if digest[0] == self.chunk.digest[0]]
+            assert self.chunk.digest in group, "the canonical result is nobody's"
+            assert self.chunk.size == SIZES[self.chunk.digest]
             now = (self.chunk.digest, self.chunk.size)
             assert self.accepted in (None, now), "a canonical result changed"
             self.accepted = now
@@ -118,7 +133,12 @@ class Life(RuleBasedStateMachine):
         for replica in self.chunk.replicas:
             if replica.wrong:
                 assert self.chunk.state == "accepted" and self.chunk.quorum > 1
-                assert replica.digest != self.chunk.digest
+                assert self.chunk.digest is not None and replica.digest[0] != self.chunk.digest[0]
+
+    @invariant()
+    def every_vote_is_for_a_stored_result(self) -> None:
+        mine = {r.digest for r in self.chunk.replicas if r.state == "returned" and not r.vote}
+        assert set(lifecycle.representatives(self.chunk)) <= mine
 
 
 Life.TestCase.settings = settings(
@@ -146,6 +166,35 @@ def test_a_disagreement_asks_a_third_client_and_marks_the_outvoted() -> None:
     chunk = lifecycle.accept(chunk, lease_of(chunk, "cc"), DIGESTS[1], 1, stored=True).chunk
     assert chunk.state == "accepted"
     assert [r.client for r in chunk.replicas if r.wrong] == ["ca"]
+
+
+def test_results_that_are_equal_by_the_comparator_agree_and_the_first_is_published() -> None:
+    chunk = leased(leased(lifecycle.fresh("j1", 0, 0, Rules(2, 3)), "ca"), "cb")
+    chunk = lifecycle.accept(chunk, lease_of(chunk, "ca"), DIGESTS[1], 5, stored=True).chunk
+    chunk = lifecycle.accept(chunk, lease_of(chunk, "cb"), DIGESTS[0], 6, stored=True).chunk
+    chunk = leased(chunk, "cc")
+    done = lifecycle.accept(chunk, lease_of(chunk, "cc"), NEAR[0], 7, stored=True, vote=DIGESTS[0]).chunk
+    assert (done.state, done.digest, done.size) == ("accepted", DIGESTS[0], 6)
+    assert [r.client for r in done.replicas if r.wrong] == ["ca"]
+
+
+def test_the_same_bytes_vote_for_the_same_and_a_vote_for_nobody_is_for_oneself() -> None:
+    chunk = leased(leased(lifecycle.fresh("j1", 0, 0, Rules(3, 3)), "ca"), "cb")
+    chunk = lifecycle.accept(chunk, lease_of(chunk, "ca"), DIGESTS[0], 5, stored=True).chunk
+    chunk = lifecycle.accept(chunk, lease_of(chunk, "cb"), NEAR[0], 5, stored=True, vote=DIGESTS[0]).chunk
+    assert lifecycle.vote_for(chunk, NEAR[0]) == DIGESTS[0]
+    third = leased(chunk, "cc")
+    again = lifecycle.accept(third, lease_of(third, "cc"), NEAR[0], 5, stored=True).chunk
+    assert again.state == "accepted" and again.digest == DIGESTS[0]
+    alone = lifecycle.accept(third, lease_of(third, "cc"), DIGESTS[2], 5, stored=True, vote="e" * 64).chunk
+    assert lifecycle.representatives(alone) == [DIGESTS[0], DIGESTS[2]]
+
+
+def test_what_is_kept_of_a_run() -> None:
+    chunk = leased(lifecycle.fresh("j1", 0, 0, Rules(1, 3)), "ca")
+    run = lifecycle.Run(wall_s=2.5, cpu_s=2.0, log="hello")
+    (replica,) = lifecycle.accept(chunk, lease_of(chunk, "ca"), DIGESTS[0], 1, stored=True, run=run).chunk.replicas
+    assert (replica.wall_s, replica.cpu_s, replica.log) == (2.5, 2.0, "hello")
 
 
 def test_a_late_result_of_an_open_chunk_counts() -> None:
