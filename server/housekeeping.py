@@ -17,7 +17,6 @@ from dockercomp.protocol.errors import Unavailable
 from server import lifecycle
 from server.jobs import InputsOfJobs
 from server.lifecycle import Chunk
-from server.listing import Listing
 from server.scheduling import Scheduling
 from server.settings import Settings, read
 from server.sources import Sources
@@ -47,7 +46,7 @@ class Housekeeping:
         self._scheduling = Scheduling(store)
         sources = Sources(store, private_urls=settings.private_urls)
         self._stages = Stages(store, sources)
-        self._inputs_of_jobs = InputsOfJobs(store, Listing(store, sources, private_urls=settings.private_urls))
+        self._inputs_of_jobs = InputsOfJobs(store, sources, private_urls=settings.private_urls)
         self._last_sweep = 0.0
 
     def round(self, now: float, listening_since: float = 0.0) -> None:
@@ -63,13 +62,15 @@ class Housekeeping:
         for job in running:
             if job.get("waits_for"):
                 self._try("begin a job that waited for others", self._resolve, job)
+            elif job.get("reuse"):
+                self._try("take over earlier results", self._inputs_of_jobs.reuse.take_over, job)
         for ended in self._store.jobs.unswept():
             self._try("cancel what is open of an ended job", self._cancel_open, ended)
         if now - self._last_sweep >= SWEEP_S:
             self._last_sweep = now
             self._try("sweep overdue leases", self._sweep, [job["_id"] for job in running], now)
 
-    def _try(self, duty: str, act: Callable[..., None], *arguments: object) -> None:
+    def _try(self, duty: str, act: Callable[..., object], *arguments: object) -> None:
         try:
             act(*arguments)
         except Unavailable:

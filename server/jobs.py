@@ -12,23 +12,33 @@ from dockercomp.protocol.signing import sign_order
 from dockercomp.protocol.views import SubmitRequest
 from server import plan
 from server.listing import Listing
+from server.reuse import Reuse, recipe
 from server.sources import Sources
 from server.store import Store
 from server.store.connection import Document
 from server.store.contents import read_all
 
+_TAKEN_OVER_AT_ONCE = 10_000
+"""Chunks of a job whose earlier results are taken over while it is submitted; of larger ones by housekeeping."""
+
 
 class InputsOfJobs:
     """What follows from a job's inputs: their table, and how many chunks each stage has."""
 
-    def __init__(self, store: Store, listing: Listing) -> None:
+    def __init__(self, store: Store, sources: Sources, *, private_urls: bool) -> None:
         self._store = store
-        self.listing = listing
+        self.listing = Listing(store, sources, private_urls=private_urls)
+        self.reuse = Reuse(store, sources)
 
-    def inputs_of(self, spec: JobSpec, request: SubmitRequest) -> Document:
+    def inputs_of(self, owner: str, recipe: str, spec: JobSpec, request: SubmitRequest) -> Document:
         """The fields of a job's document that follow from its inputs. Raises InvalidJob."""
         listed = self.listing.make(spec.input, request.inputs, request.input_list)
-        return {"inputs": listed.table, **_stages_of(spec, listed.chunks)}
+        fields: Document = {"inputs": listed.table, "stages": _stages_of(spec, listed.chunks)}
+        earlier = self.reuse.earlier(owner, recipe, spec)
+        if earlier is not None:
+            fields["reuse"] = earlier["_id"]
+            fields["stages"]["0"]["limit"] = 0  # until the chunks that are here already are taken over
+        return fields
 
     def resolve(self, job: Document) -> bool:
         """Let a job that waits for others' results begin, once these are there, or fail where they never will be;
@@ -37,7 +47,7 @@ class InputsOfJobs:
         try:
             if self.listing.waits_for(asked.inputs):
                 return False
-            inputs = self.inputs_of(asked.spec, asked)
+            inputs = self.inputs_of(job["owner"], job["recipe"], asked.spec, asked)
         except InvalidJob as error:
             return self._store.jobs.end(job["_id"], "failed", {"error": str(error)})
         return self._store.jobs.note(job["_id"], {**inputs, "waits_for": []})
@@ -49,7 +59,7 @@ class Submission:
     def __init__(self, store: Store, signing_seed: bytes, sources: Sources, *, private_urls: bool = False) -> None:
         self._store = store
         self._seed = signing_seed
-        self._inputs = InputsOfJobs(store, Listing(store, sources, private_urls=private_urls))
+        self._inputs = InputsOfJobs(store, sources, private_urls=private_urls)
 
     def submit(self, owner: str, request: SubmitRequest, idempotency_key: str) -> Document:
         """Store the job. Raises InvalidJob, UnknownImage. The same owner and key give the same job again."""
@@ -59,7 +69,10 @@ class Submission:
             raise InvalidJob("the job folder was not uploaded; upload it, then submit again")
         pin = self._pin(spec.image)
         waits_for = self._inputs.listing.waits_for(request.inputs)
-        inputs = {"inputs": "", **_stages_of(spec, 0)} if waits_for else self._inputs.inputs_of(spec, request)
+        made_by = recipe(spec, pin, request.program)
+        inputs: Document = {"inputs": "", "stages": _stages_of(spec, 0)}
+        if not waits_for:
+            inputs = self._inputs.inputs_of(owner, made_by, spec, request)
         job = f"j{secrets.token_hex(5)}"
         signed = sign_order(job, encode_order(_order(job, spec, pin, request.program)), self._seed)
         document: Document = {
@@ -75,6 +88,7 @@ class Submission:
             "order": signed.body,
             "signature": signed.signature,
             "key": signed.key,
+            "recipe": made_by,
             "open_ranges": [],
             "counters": {},
             **inputs,
@@ -84,7 +98,11 @@ class Submission:
             document |= {"waits_for": waits_for, "asked": self._store.blobs.put(msgspec.json.encode(asked))}
         if idempotency_key:
             document["idempotency_key"] = idempotency_key
-        return self._store.jobs.insert(document)
+        stored = self._store.jobs.insert(document)
+        if stored.get("reuse") and stored["stages"]["0"]["total"] <= _TAKEN_OVER_AT_ONCE:
+            self._inputs.reuse.take_over(stored)
+            return self._store.jobs.by_id(stored["_id"]) or stored
+        return stored
 
     def _pin(self, name: str) -> ImagePin:
         image = self._store.images.named(name)
@@ -128,7 +146,7 @@ def _stages(spec: JobSpec) -> list[StageOrder]:
 def _stages_of(spec: JobSpec, chunks: int) -> Document:
     """The stages as a job's document holds them; only chunks of the map may be handed out at first."""
     planned = plan.stages(spec, chunks) if chunks else plan.stages(spec, 1)
-    stages = {
+    return {
         str(number): {
             "name": stage.name,
             "total": stage.total if chunks else 0,
@@ -137,4 +155,3 @@ def _stages_of(spec: JobSpec, chunks: int) -> Document:
         }
         for number, stage in enumerate(planned)
     }
-    return {"stages": stages}

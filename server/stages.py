@@ -25,7 +25,7 @@ class Stages:
         """Let reducers begin whose inputs are there, and end a running job that is complete or has failed; True where
         something moved."""
         stored = self._store.jobs.by_id(job["_id"])
-        if stored is None or stored["state"] != "running" or stored.get("waits_for"):
+        if stored is None or stored["state"] != "running" or stored.get("waits_for") or stored.get("reuse"):
             return False
         failed = self._store.chunks.first_failed(stored["_id"])
         if failed is not None:

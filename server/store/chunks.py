@@ -191,6 +191,9 @@ class Chunks:
         found = self._find({"_id": chunk}, limit=1)
         return found[0] if found else None
 
+    def by_ids(self, chunks: Sequence[str]) -> list[Chunk]:
+        return self._find({"_id": {"$in": list(chunks)}}) if chunks else []
+
     def page(self, job: str, stage: int | None, state: str, after: str, limit: int) -> list[Chunk]:
         """Chunks of a job in order, after the id `after`."""
         query: Document = _stage(job, stage) if stage is not None else {"_id": {"$gte": f"{job}.", "$lt": f"{job}/"}}

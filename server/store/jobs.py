@@ -145,6 +145,26 @@ class Jobs:
                 ).modified_count
             )
 
+    def with_recipe(self, owner: str, recipe: str) -> Document | None:
+        """The owner's newest job with this recipe."""
+        with store_errors():
+            return self._jobs.find_one({"owner": owner, "recipe": recipe}, _LIGHT, sort=[("created", -1)])
+
+    def begin(self, job: str, *, cursor: int, reused: int) -> bool:
+        """Let the chunks of a job's map be handed out from `cursor` on, after so many were taken over. Once only."""
+        change = {
+            "stages.0.cursor": cursor,
+            "stages.0.limit": "$stages.0.total",
+            "counters.accepted_0": reused,
+            "reused": reused,
+        }
+        with store_errors():
+            return bool(
+                self._jobs.update_one(
+                    {"_id": job, "state": "running", "stages.0.limit": 0}, [{"$set": change}, {"$unset": "reuse"}]
+                ).modified_count
+            )
+
     def note(self, job: str, change: Document) -> bool:
         """Set fields of a running job; False where it does not run any more."""
         with store_errors():

@@ -31,6 +31,8 @@ INDEXES: dict[str, list[IndexModel]] = {
         IndexModel([("state", ASCENDING), ("created", ASCENDING)], name="state"),
         # The newest jobs, a page at a time.
         IndexModel([("created", DESCENDING), ("_id", DESCENDING)], name="newest"),
+        # Did this owner run the same program before?
+        IndexModel([("owner", ASCENDING), ("recipe", ASCENDING), ("created", DESCENDING)], name="recipe"),
         # Was this submission made before? Makes submitting safe to repeat, also across masters.
         IndexModel(
             [("owner", ASCENDING), ("idempotency_key", ASCENDING)],
