@@ -6,7 +6,16 @@ import pytest
 
 from dockercomp import jobfile
 from dockercomp.jobfile import JobFileError
-from dockercomp.protocol.orders import InputSpec, JobSpec, ProgramSpec, ReduceSpec, ResourcesSpec, VerifySpec
+from dockercomp.protocol.orders import (
+    ColumnRule,
+    InputSpec,
+    JobSpec,
+    PlotSpec,
+    ProgramSpec,
+    ReduceSpec,
+    ResourcesSpec,
+    VerifySpec,
+)
 
 FULL = """\
 name = "wordcount"
@@ -94,6 +103,117 @@ def test_what_is_not_a_size(wrong: object) -> None:
         jobfile.size(wrong)
 
 
+RICH = """\
+name = "sweep"
+image = "debian"
+setup = ["sh", "-c", "cp model $DC_SETUP"]
+priority = -3
+reuse = false
+notify = "mailto:ada@lab.example"
+[input]
+split = "product"
+[input.parameters]
+seed = [1, 2, 3]
+"größe" = [0.5, 1.0]
+mode = ["a b", true]
+[map]
+command = ["./simulate", "--seed={seed}", "{mode}"]
+[combine]
+command = ["./add"]
+[reduce]
+function = "merge:all"
+partitions = 4
+sort = true
+[verify]
+compare = "csv"
+rtol = 1e-9
+[verify.columns."time of day"]
+compare = "ignore"
+[verify.columns.x]
+compare = "number"
+ulp = 4
+[[plots]]
+kind = "bar"
+x = 1
+y = "count"
+[[plots]]
+kind = "line"
+y = ["a", 3]
+sort = "y"
+"""
+
+
+def test_sweeps_shuffles_columns_and_plots_are_read() -> None:
+    text = RICH.replace('"größe"', "size")
+    assert jobfile.parse(text).spec == JobSpec(
+        name="sweep",
+        image="debian",
+        setup=["sh", "-c", "cp model $DC_SETUP"],
+        priority=-3,
+        reuse=False,
+        notify=["mailto:ada@lab.example"],
+        input=InputSpec(split="product", parameters={"seed": [1, 2, 3], "size": [0.5, 1.0], "mode": ["a b", True]}),
+        map=ProgramSpec(command=["./simulate", "--seed={seed}", "{mode}"]),
+        combine=ProgramSpec(command=["./add"]),
+        reduce=ReduceSpec(function="merge:all", partitions=4, sort=True),
+        verify=VerifySpec(
+            compare="csv",
+            rtol=1e-9,
+            columns={"time of day": ColumnRule(compare="ignore"), "x": ColumnRule(compare="number", ulp=4)},
+        ),
+        plots=[PlotSpec(kind="bar", x="1", y=["count"]), PlotSpec(kind="line", y=["a", "3"], sort="y")],
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ("mode", "mode2", "line 11: input.parameters.größe: is not a name made of letters"),
+        ("[1, 2, 3]", "1", "line 10: input.parameters.seed: must be a list of texts, numbers, true or false"),
+        ("[1, 2, 3]", "[1, [2]]", "line 10: input.parameters.seed: must be a list of texts, numbers, true or false"),
+        ("ulp = 4", "ulps = 4", "line 28: unknown key 'ulps' in [verify.columns.x]; did you mean 'ulp'?"),
+        ("ulp = 4", "ulp = -4", "line 28: verify.columns.x.ulp: must be between 0 and 2^52"),
+        ('compare = "ignore"', "rtol = 1", "line 24: verify.columns.time of day: has a tolerance, so it needs compare"),
+        ('kind = "line"', 'kind = "lime"', 'line 34: plots.2.kind: \'lime\' is not one of "bar", "line"'),
+        ('kind = "line"', "top = -1", "line 33: plots.2.kind is missing"),
+        ('sort = "y"', "bins = 0", "line 36: plots.2.bins: must be between 1 and 10000"),
+        ("x = 1", "x = 0", "line 31: plots.1.x: must be a column"),
+        ('kind = "bar"', "partitions = 1", "line 30: unknown key 'partitions' in [plots.1]; it belongs into [reduce]"),
+        (
+            '[[plots]]\nkind = "bar"\nx = 1\ny = "count"\n[[plots]]',
+            "[plots]",
+            "line 29: 'plots' must be written [[plots]]",
+        ),
+        ("notify = ", 'notify = ["", 1] #', "line 6: notify: must be a list of texts"),
+        ("notify = ", 'notify = "ada@lab" #', "line 6: notify: 'ada@lab' is neither https://"),
+        ("reuse = false", "reuse = 0", "line 5: reuse: must be true or false"),
+        ("priority = -3", "priority = 101", "line 4: priority: must be between -100 and 100"),
+        (
+            'split = "product"',
+            'split = "product"\nper_chunk = 2',
+            "map.command: {mode} has one value only with per_chunk = 1",
+        ),
+        ('split = "product"', 'split = "product"\nfetch = "workers"', 'line 9: input.fetch belongs to split = "lines"'),
+        (
+            "partitions = 4",
+            "fan_in = 4\npartitions = 4",
+            "line 19: reduce.fan_in: makes a tree that ends in one reducer",
+        ),
+    ],
+)
+def test_mistakes_in_nested_tables_are_named_with_their_line(before: str, after: str, message: str) -> None:
+    assert before in RICH
+    text = RICH.replace(before, after, 1)
+    assert f"job.toml, {message}" in complaint(text) or message in complaint(text)
+
+
+def test_a_question_needs_no_image_and_no_program() -> None:
+    text = SMALL.replace('image = "debian"\n', "").replace('"lines"', '"files"')
+    text = text.replace('command = ["cat"]', 'question = "Cat or dog?"\nchoices = ["cat", "dog"]')
+    assert jobfile.parse(text).spec.map == ProgramSpec(question="Cat or dog?", choices=["cat", "dog"])
+    assert "image is missing" in complaint(text + '[reduce]\ncommand = ["cat"]\n')
+
+
 def test_an_unknown_key_is_named_with_line_table_and_nearest_key() -> None:
     assert complaint(FULL.replace("chunk_size", "chunk_sise")) == (
         "job.toml, line 6: unknown key 'chunk_sise' in [input]; did you mean 'chunk_size'?"
@@ -117,13 +237,25 @@ def test_an_unknown_table_is_named() -> None:
         ("quorum = 2", "quorum = 0", "line 14: verify.quorum: must be between 1 and 15"),
         ("cpus = 1", 'cpus = "1"', "line 17: resources.cpus: must be a number"),
         ('split = "lines" ', 'split = "line" ', 'line 5: input.split: \'line\' is not one of "lines", "bytes"'),
-        ('compare = "bytes"', 'compare = "json"', "line 15: verify.compare: 'json' is not supported yet"),
+        ('compare = "bytes"', 'compare = "byte"', "line 15: verify.compare: 'byte' is not one of"),
+        ('compare = "bytes"', "rtol = 1e-9", "line 15: verify.rtol: compares numbers: with compare ="),
         ('["python3", "map.py"]', '"python3 map.py"', "line 8: map.command: must be a list of texts"),
         ("# function", "function", "line 7: map: needs exactly one of command and function"),
         ("chunk_size =", "per_chunk =", "line 6: input.per_chunk: must be a whole number"),
-        ('OMP_NUM_THREADS = "1"', "OMP_NUM_THREADS = 1", "line 21: environment: OMP_NUM_THREADS must be a text"),
-        ("[reduce] ", "[reduce]\nfan_in = 16\n", "line 11: reduce.fan_in is not supported yet"),
-        ("# function = ", "outputs = ['x'] # ", "line 9: map.outputs is not supported yet"),
+        ('OMP_NUM_THREADS = "1"', "OMP_NUM_THREADS = 1", "line 22: environment.OMP_NUM_THREADS: must be a text"),
+        ("[reduce] ", "[reduce]\nfan_in = 1\n", "line 11: reduce.fan_in: must be between 2 and 10000, or 0"),
+        ("# function = ", "outputs = ['/x'] # ", "line 9: map.outputs: '/x' must name files below the working"),
+        (
+            "# function = ",
+            "sort = true # ",
+            "line 9: unknown key 'sort' in [map]; it belongs into [reduce] or into [[plots]]",
+        ),
+        (
+            "cpus = 1",
+            "priority = 1",
+            "line 17: unknown key 'priority' in [resources]; it belongs to the top, before the",
+        ),
+        ("cpus = 1", "gpus = 1", "line 17: jobs that need a GPU cannot be run yet"),
         ('name = "wordcount"\n', "", "job.toml: name is missing"),
         ("retries = 5", "retries = 500", "line 3: retries: must be between 1 and 100"),
         ('"map.py"]', '"map.py", "{start}"]', "line 8: map.command: {start} stands for a chunk's numbers"),
@@ -140,11 +272,12 @@ def test_each_mistake_is_named_with_its_line(before: str, after: str, message: s
 def test_a_key_of_another_split_is_refused() -> None:
     found = complaint(SMALL.replace('"lines"', '"range"\nstop = 10\nchunk_size = "1 KiB"'))
     assert found == (
-        'job.toml, line 6: input.chunk_size belongs to split = "lines", "bytes" or "records", not to \'range\''
+        'job.toml, line 6: input.chunk_size belongs to split = "lines", "bytes", "records", "csv" or "jsonl", not to'
+        " 'range'"
     )
 
 
-@pytest.mark.parametrize(("split", "key"), [("range", "stop"), ("records", "record_size")])
+@pytest.mark.parametrize(("split", "key"), [("range", "stop"), ("records", "record_size"), ("product", "parameters")])
 def test_a_key_that_a_split_needs_is_missed(split: str, key: str) -> None:
     assert f"line 3: input.{key} is missing" in complaint(SMALL.replace('"lines"', f'"{split}"'))
 
@@ -152,9 +285,9 @@ def test_a_key_that_a_split_needs_is_missed(split: str, key: str) -> None:
 def test_missing_tables_are_named_together() -> None:
     found = complaint('name = "x"\n')
     assert found.splitlines() == [
-        "job.toml: image is missing",
         "job.toml: the table [input] is missing",
         "job.toml: the table [map] is missing",
+        "job.toml: image is missing",
     ]
 
 
