@@ -37,6 +37,10 @@ def job(document: Document, pool: Sequence[Document]) -> JobView:
         waiting=why_waiting(document, pool),
         result_size=result.get("size"),
         result_digest=result.get("digest"),
+        result_files=result.get("files", 0),
+        reused=document.get("reused", 0),
+        priority=document["spec"].get("priority", 0),
+        plots=len(document["spec"].get("plots", [])),
     )
 
 
@@ -44,6 +48,8 @@ def why_waiting(document: Document, pool: Sequence[Document]) -> str:
     """Why a running job cannot move with these clients, and the way out; empty where it can."""
     if document["state"] != "running":
         return ""
+    if document.get("waits_for"):
+        return f"its input is the result of {', '.join(document['waits_for'])}, which still runs"
     if not pool:
         return "no client is connected: start a worker, or make an enrolment link for a volunteer"
     running = running_job(document)

@@ -6,7 +6,7 @@ Line boundaries are found here, where a chunk is read (protocol.boundaries says 
 from functools import lru_cache
 
 from dockercomp.protocol.boundaries import line_start, record_start
-from dockercomp.protocol.messages import Piece
+from dockercomp.protocol.messages import Fetch, Piece
 from dockercomp.protocol.orders import NUMBER_SPLITS, InputSpec, JobSpec
 from server import plan, splitting
 from server.lifecycle import Chunk
@@ -60,13 +60,34 @@ class Inputs:
         table = self.sources.table(job["inputs"])
         if spec.input.split == "files":
             first, last = splitting.files(spec.input, chunk.index, len(table))
-            if last - first > _MOST_SMALL or table.row(last - 1).end - _begin(table, first) > limit:
+            if last - first > _MOST_SMALL or any(row.extent.kind == "url" for row in table.rows(first, last)):
+                return None
+            if table.row(last - 1).end - _begin(table, first) > limit:
                 return None
             return self._whole_files(table, first, last)
         if spec.input.chunk_size > limit // 2:
             return None
+        if table.of_chunk(chunk.index)[0].extent.kind == "url":
+            return None
         found = self.open(job, spec, chunk)
         return found if found and found.size <= limit else None
+
+    def fetches(self, job: Document, spec: JobSpec, chunk: Chunk) -> tuple[list[Fetch], list[Piece] | None] | None:
+        """Where a worker reads a map chunk's input itself, and its pieces; None where it gets it from the master."""
+        if spec.input.fetch != "workers" or chunk.stage > 0 or spec.input.split in NUMBER_SPLITS:
+            return None
+        table = self.sources.table(job["inputs"])
+        if spec.input.split == "files":
+            extents = [row.extent for row in table.rows(*splitting.files(spec.input, chunk.index, len(table)))]
+            if any(extent.kind != "url" for extent in extents):
+                return None
+            pieces = [Piece(name=extent.label.name, size=extent.size) for extent in extents]
+            return [_fetch(extent, 0, extent.size, lines=False) for extent in extents], pieces
+        row, within = table.of_chunk(chunk.index)
+        if row.extent.kind != "url" or spec.input.split == "csv":
+            return None
+        start, stop = splitting.span(spec.input, within, row.extent.size)
+        return [_fetch(row.extent, start, stop, lines=spec.input.split in ("lines", "jsonl"))], None
 
     def results(self, manifest_digest: str) -> Concatenation:
         """The concatenation of a stage's results."""
@@ -132,6 +153,11 @@ class Inputs:
 
 _MOST_SMALL = 100
 """Files of a chunk that are looked at to see whether they are small."""
+
+
+def _fetch(extent: Extent, start: int, stop: int, *, lines: bool) -> Fetch:
+    label = extent.label
+    return Fetch(url=label.url, size=extent.size, etag=label.etag, start=start, stop=stop, lines=lines)
 
 
 def _begin(table: Table, number: int) -> int:

@@ -2,6 +2,7 @@
 
 import secrets
 import time
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -13,10 +14,12 @@ from dockercomp.protocol.views import SubmitRequest
 from server import plan
 from server.listing import Listing
 from server.reuse import Reuse, recipe
+from server.scheduling import rules_of
 from server.sources import Sources
 from server.store import Store
 from server.store.connection import Document
-from server.store.contents import read_all
+from server.store.contents import Held, read_all
+from server.tables import Table
 
 _TAKEN_OVER_AT_ONCE = 10_000
 """Chunks of a job whose earlier results are taken over while it is submitted; of larger ones by housekeeping."""
@@ -51,6 +54,18 @@ class InputsOfJobs:
         except InvalidJob as error:
             return self._store.jobs.end(job["_id"], "failed", {"error": str(error)})
         return self._store.jobs.note(job["_id"], {**inputs, "waits_for": []})
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """`left` counts the replicas of the map that must be run, `chunk_s` how long one ran in an earlier job."""
+
+    pin: ImagePin
+    waits_for: list[str] = field(default_factory=list)
+    chunks: int = 0
+    reused: int = 0
+    left: int = 0
+    chunk_s: float | None = None
 
 
 class Submission:
@@ -103,6 +118,25 @@ class Submission:
             self._inputs.reuse.take_over(stored)
             return self._store.jobs.by_id(stored["_id"]) or stored
         return stored
+
+    def outlook(self, owner: str, spec: JobSpec, request: SubmitRequest) -> "Outlook":
+        """What is known of a job before it is submitted. Raises InvalidJob, UnknownImage."""
+        pin = self._pin(spec.image)
+        waits_for = self._inputs.listing.waits_for(request.inputs)
+        if waits_for:
+            return Outlook(pin=pin, waits_for=waits_for)
+        packed, chunks = self._inputs.listing.packed(spec.input, request.inputs, request.input_list, here=False)
+        earlier = self._inputs.reuse.earlier(owner, recipe(spec, pin, request.program), spec)
+        if earlier is None:
+            return Outlook(pin=pin, chunks=chunks, left=chunks * rules_of(spec, 0).quorum)
+        reused = self._inputs.reuse.count(spec.input, Table(Held(packed)) if packed else None, earlier)
+        return Outlook(
+            pin=pin,
+            chunks=chunks,
+            reused=reused,
+            left=(chunks - reused) * rules_of(spec, 0).quorum,
+            chunk_s=self._store.chunks.mean_run(earlier["_id"], 0),
+        )
 
     def _pin(self, name: str) -> ImagePin:
         image = self._store.images.named(name)

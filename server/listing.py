@@ -49,21 +49,29 @@ class Listing:
 
     def make(self, spec: InputSpec, files: Sequence[InputFile], input_list: str = "") -> Listed:
         """Store the table of these inputs. Raises InvalidJob naming the input and what is wrong with it."""
+        packed, chunks = self.packed(spec, files, input_list)
+        return Listed(self._store.blobs.put(packed) if packed else "", chunks)
+
+    def packed(
+        self, spec: InputSpec, files: Sequence[InputFile], input_list: str = "", *, here: bool = True
+    ) -> tuple[bytes, int]:
+        """The table (empty for numbers) and how many chunks it makes. Without `here` uploads need not have been made.
+        Raises InvalidJob."""
         if spec.split in NUMBER_SPLITS:
             if files or input_list:
                 raise InvalidJob(f"a {spec.split} split reads no input files, but {len(files) or 'a list'} were given")
-            return Listed("", splitting.of_numbers(spec))
+            return b"", splitting.of_numbers(spec)
         if not files and not input_list:
             raise InvalidJob(f"a {spec.split} split needs at least one input file")
         given: Iterable[InputFile] = _in_order(spec, files)
         if input_list:
             given = _checked_order(spec, self._read_list(input_list))
-        counted = _Counted(self._extents(spec, given))
-        table = self._store.blobs.put(pack(counted))
+        counted = _Counted(self._extents(spec, given, here))
+        packed = pack(counted)
         chunks = splitting.of_files(spec, counted.rows) if spec.split == "files" else counted.chunks
         if chunks < 1:
             raise InvalidJob("the input is empty: there is nothing to compute")
-        return Listed(table, chunks)
+        return packed, chunks
 
     def _read_list(self, digest: str) -> Iterator[InputFile]:
         if not self._store.blobs.has(digest):
@@ -74,15 +82,20 @@ class Listing:
             except msgspec.DecodeError as error:
                 raise InvalidJob(f"the list of inputs, line {number}: {error}") from error
 
-    def _extents(self, spec: InputSpec, files: Iterable[InputFile]) -> Iterator[Extent]:
+    def _extents(self, spec: InputSpec, files: Iterable[InputFile], here: bool) -> Iterator[Extent]:
         sizes: dict[str, int] = {}
         for file in files:
             if sum((bool(file.digest), bool(file.job), bool(file.url))) != 1:
                 raise InvalidJob(f"the input {file.name} must be one of an upload, a job's result and a URL")
             if file.job:
                 yield from (self._cut(spec, extent) for extent in self._of_job(file))
+            elif file.url:
+                yield self._cut(spec, self._of_url(file))
+            elif here:
+                yield self._cut(spec, self._uploaded(file, sizes))
             else:
-                yield self._cut(spec, self._of_url(file) if file.url else self._uploaded(file, sizes))
+                extent = Extent(file.digest, file.size, Label(file.name), file.offset)
+                yield replace(extent, chunks=splitting.of_file(spec, file.size))
 
     def _uploaded(self, file: InputFile, sizes: dict[str, int]) -> Extent:
         if file.digest not in sizes:

@@ -69,6 +69,13 @@ class Reuse:
                 count = 1 if spec.split == "files" else splitting.of_file(spec, key[2])  # type: ignore[arg-type]
                 yield from ((first + n, known[key] + n) for n in range(count))
 
+    def count(self, spec: InputSpec, table: Table | None, earlier: Document) -> int:
+        """How many chunks would be taken over."""
+        pairs = list(islice(self.matches(spec, table, earlier), MOST_CHUNKS))
+        ids = [lifecycle.chunk_id(earlier["_id"], 0, before) for _, before in pairs]
+        groups = (ids[start : start + _GROUP] for start in range(0, len(ids), _GROUP))
+        return sum(chunk.state == "accepted" for group in groups for chunk in self._store.chunks.by_ids(group))
+
     def take_over(self, job: Document) -> int:
         """Bring the matching chunks of a job that may not be handed out yet into being, accepted; then let the others
         be. Returns how many. Safe to repeat."""

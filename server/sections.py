@@ -1,11 +1,11 @@
 """What each reducer gets of the map's results where these are bundles: listed once, when the map is complete."""
 
 from collections.abc import Iterator, Sequence
-from fnmatch import fnmatchcase
 
 from dockercomp.protocol import bundle
 from dockercomp.protocol.bundle import BadBundle
 from dockercomp.protocol.orders import JobSpec
+from dockercomp.protocol.patterns import matches
 from server import plan
 from server.manifests import Manifest
 from server.store import Store
@@ -63,19 +63,6 @@ def _shared_out(patterns: Sequence[str], found: Sequence[bundle.Entry]) -> Itera
         if not patterns:
             yield number, entry
             continue
-        reducer = next((n for n, pattern in enumerate(patterns) if matches(entry.name, pattern)), None)
+        reducer = next((n for n, pattern in enumerate(patterns) if matches(pattern, entry.name)), None)
         if reducer is not None:
             yield reducer, entry
-
-
-def matches(path: str, pattern: str) -> bool:
-    """Whether a path matches an `outputs` pattern: `*` within a folder, `**` any folders (as the runner collects)."""
-    return _parts_match(path.split("/"), pattern.removeprefix("./").split("/"))
-
-
-def _parts_match(path: Sequence[str], pattern: Sequence[str]) -> bool:
-    if not pattern:
-        return not path
-    if pattern[0] == "**":
-        return any(_parts_match(path[n:], pattern[1:]) for n in range(len(path) + 1))
-    return bool(path) and fnmatchcase(path[0], pattern[0]) and _parts_match(path[1:], pattern[1:])

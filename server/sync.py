@@ -189,6 +189,11 @@ class Sync:
         if chunk.stage == 0 and split.split in NUMBER_SPLITS:
             start, stop = splitting.numbers(split, chunk.index)
             return msgspec.structs.replace(lease, start=start, stop=stop, input=b"")
+        fetches = self._inputs.fetches(job.document, job.spec, chunk)
+        if fetches is not None:
+            return msgspec.structs.replace(
+                lease, fetch=fetches[0], pieces=fetches[1], has_pieces=fetches[1] is not None
+            )
         small = self._inputs.small(job.document, job.spec, chunk, min(INLINE_LIMIT, room))
         if small is not None:
             data = small.read_at(0, small.size)

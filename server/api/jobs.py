@@ -10,6 +10,7 @@ from dockercomp.protocol.errors import BadRequest, Conflict, Forbidden, InvalidJ
 from dockercomp.protocol.orders import ImagePin
 from dockercomp.protocol.views import (
     ChunkPage,
+    Forecast,
     ImageList,
     ImageRegistration,
     ImageView,
@@ -20,6 +21,7 @@ from dockercomp.protocol.views import (
 from server import describing
 from server.api.responses import message, ranged
 from server.api.services import Caller, Services
+from server.forecast import forecast
 from server.store.connection import Document
 
 _STAGES = {"map": 0, "reduce": 1}
@@ -29,6 +31,10 @@ def submit(services: Services, caller: Caller, body: SubmitRequest) -> Response:
     key = request.headers.get("Idempotency-Key", "")[:128]
     document = services.submission.submit(caller.id, body, key)
     return message(_view(services, document), 201, Location=f"/api/v1/jobs/{document['_id']}")
+
+
+def job_forecast(services: Services, caller: Caller, body: SubmitRequest) -> Forecast:
+    return forecast(services.submission, caller.id, body, _pool(services))
 
 
 def jobs(services: Services, caller: Caller, _: None) -> JobPage:
@@ -136,6 +142,7 @@ def _image(document: Document) -> ImageView:
 
 HANDLERS: dict[str, Any] = {
     "submit": submit,
+    "job_forecast": job_forecast,
     "jobs": jobs,
     "job": job,
     "job_cancel": job_cancel,
