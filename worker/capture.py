@@ -10,6 +10,7 @@ from typing import IO
 from dockercomp.protocol.messages import INLINE_LIMIT
 
 LOG_PART = 4096
+BRIEF = 1024
 OUTPUT_LIMIT = 1 << 30
 """Largest result of one chunk, in bytes."""
 
@@ -32,21 +33,36 @@ class Log:
         self._also = also
         self._head = b""
         self._tail = b""
+        self._size = 0
 
     def add(self, part: bytes) -> None:
         if self._also is not None:
             self._also(part)
+        self._size += len(part)
         room = LOG_PART - len(self._head)
         self._head += part[:room]
         self._tail = (self._tail + part[max(0, room) :])[-LOG_PART:]
 
     @property
+    def brief(self) -> str:
+        """The first and the last BRIEF bytes."""
+        whole = self._head + self._tail
+        if self._size <= 2 * BRIEF:
+            return _text(whole)
+        left_out = self._size - 2 * BRIEF
+        return f"{_text(whole[:BRIEF])}\n[… {left_out} bytes left out …]\n{_text(whole[-BRIEF:])}"
+
+    @property
     def head(self) -> str:
-        return self._head.decode(errors="replace")
+        return _text(self._head)
 
     @property
     def tail(self) -> str:
-        return self._tail.decode(errors="replace")
+        return _text(self._tail)
+
+
+def _text(part: bytes) -> str:
+    return part.decode(errors="replace")
 
 
 class Output:

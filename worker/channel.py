@@ -16,7 +16,7 @@ from dockercomp.machine.home import instance_label
 
 _HEAD = struct.Struct("<cI")
 _SIZE = struct.Struct("<I")
-_VERSION = b"1"
+_VERSION = b"2"
 _MOST_FIELDS, _LARGEST_RUN = 32_768, 4 * 1024 * 1024
 """What the runner takes in one run."""
 _LARGEST_FRAME = 16 * 1024 * 1024
@@ -29,23 +29,28 @@ class ChannelError(RuntimeError):
 
 @dataclass(frozen=True)
 class Run:
-    """One run, in the runner's fields. `stdin` is bytes (sent along), a path in the container, or None."""
+    """One run, in the runner's fields, which runner.c explains. `stdin` is bytes (sent along), a path in the container,
+    or None."""
 
     mode: str
     limit_ms: int
     cwd: str
-    stdin: bytes | str | None
-    output: str
     argv: Sequence[str]
     env: Sequence[str]
+    stdin: bytes | str | None = None
+    work: str = ""
+    stdout: str = "result"
+    output: str = ""
+    files: str = ""
+    keep: str = ""
 
     def encode(self) -> bytes:
         """The payload of an R frame. Raises OSError where it is more than a runner, or a command line, can take."""
         kind = "none" if self.stdin is None else "inline" if isinstance(self.stdin, bytes) else "file"
         stdin = self.stdin.encode() if isinstance(self.stdin, str) else self.stdin or b""
-        words = [self.mode, str(self.limit_ms), self.cwd, kind]
+        words = [self.mode, str(self.limit_ms), self.cwd, self.work, kind]
         fields = [word.encode(errors="surrogateescape") for word in words]
-        fields += [stdin, self.output.encode()]
+        fields += [stdin, *(word.encode() for word in (self.stdout, self.output, self.files, self.keep))]
         for group in (self.argv, self.env):
             fields.append(str(len(group)).encode())
             fields += [word.encode(errors="surrogateescape") for word in group]
@@ -122,6 +127,10 @@ class Channel:
         """Kill what runs now; harmless where nothing does or the runner has gone."""
         with contextlib.suppress(ChannelError):
             self._send(_HEAD.pack(b"K", 0))
+
+    def ask(self, paths: bytes) -> None:
+        """Ask for files that were offered: paths, each with a zero byte behind it; b"": no more are wanted."""
+        self._send(_HEAD.pack(b"G", len(paths)) + paths)
 
     def receive(self, timeout_s: float) -> tuple[bytes, bytes]:
         """The next frame's type and payload. Raises TimeoutError; ChannelError where the runner has gone."""

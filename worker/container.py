@@ -7,18 +7,24 @@ import shutil
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+from msgspec import structs
+
 from dockercomp.machine.home import instance_label
 from dockercomp.protocol.messages import Failure, FailureReason
-from dockercomp.protocol.orders import JobOrder
+from dockercomp.protocol.orders import JobOrder, ProgramSpec, outputs_of, stage_of
 
 from . import invocation
-from .capture import OUTPUT_LIMIT, Log, Output, digest_of
+from .capture import Log, Output, digest_of
 from .cgroup import CgroupFiles, cgroup_paths
-from .channel import Channel, ChannelError, End, Listener, decode_end, socket_folder
+from .channel import Channel, ChannelError, End, Listener, socket_folder
 from .engine import ContainerSpec, Engine, EngineError
+from .gathering import Gathering
+from .placement import INPUT_FOLDER, clear
+from .reception import Reception
 from .runner import build as runner
 from .tasks import Outcome, Reading, Size, Task
 
@@ -29,6 +35,9 @@ _GRACE_S = 15.0
 """How long the runner may be late with its own time limit before the container is killed."""
 _TICK_S = 1.0
 _MOUNTED = "/dc"
+
+OnLog = Callable[[bytes], None] | None
+"""Hears the log as it comes."""
 
 
 class WarmContainer:
@@ -61,6 +70,7 @@ class WarmContainer:
         self._channel: Channel | None = None
         self._cgroup: CgroupFiles | None = None
         self._cancelled = False
+        self._is_set_up = False
         self._paused_s = 0.0
         self._paused_at: float | None = None
         self._lock = threading.Lock()
@@ -128,7 +138,7 @@ class WarmContainer:
 
     # --- running chunks --------------------------------------------------------------------------------------------
 
-    def run(self, task: Task, on_log: Callable[[bytes], None] | None = None) -> Outcome:
+    def run(self, task: Task, on_log: OnLog = None) -> Outcome:
         """Run one chunk. Never raises for what the program or the container does: that is the Outcome.
 
         What `on_log` raises is passed on; the container is dead then.
@@ -136,22 +146,36 @@ class WarmContainer:
         self.current_lease, self._cancelled = task.lease, False
         self.state = "running"
         try:
-            run = self._prepare(task)
-        except OSError as error:
-            return Outcome(failure=Failure(reason="input", message=f"the chunk's input cannot be given: {error}"))
-        else:
-            return self._run(run, task, on_log)
+            return self._set_up(on_log) or self._step(stage_of(self._order, task.stage).program, task, on_log)
         finally:
             self.current_lease = ""
             if self.state == "running":
                 self.state = "idle"
             with contextlib.suppress(OSError):
-                invocation.clear(self._input)
+                clear(self._input)
 
-    def _prepare(self, task: Task) -> bytes:
-        invocation.clear(self._input)
-        has_program = self._program is not None
-        return invocation.run_of(self._order, task, self._size.cpus, self._input, has_program=has_program).encode()
+    def _set_up(self, on_log: OnLog) -> Outcome | None:
+        """Run the job's setup where it has not been; what went wrong, if anything did."""
+        if self._is_set_up or not self._order.setup:
+            return None
+        outcome = self._run(invocation.setup_of(self._order, self._size.cpus).encode(), None, on_log)
+        if outcome.failure is None:
+            self._is_set_up = True
+            return None
+        said = f"setup failed: {outcome.failure.message}"
+        return replace(outcome, failure=structs.replace(outcome.failure, message=said))
+
+    def _step(self, program: ProgramSpec, task: Task, on_log: OnLog) -> Outcome:
+        """Run one program over the task's input."""
+        try:
+            clear(self._input)
+            has_program = self._program is not None
+            run = invocation.run_of(self._order, program, task, self._size.cpus, self._input, has_program=has_program)
+            encoded = run.encode()
+        except OSError as error:
+            return Outcome(failure=Failure(reason="input", message=f"the chunk's input cannot be given: {error}"))
+        outcome = self._run(encoded, _files(program), on_log)
+        return outcome if outcome.failure else replace(outcome, input_digest=digest_of(task.input))
 
     def cancel(self) -> None:
         """Abort what runs now; its Outcome is a failure with reason `refused`."""
@@ -159,42 +183,45 @@ class WarmContainer:
         if self._channel is not None:
             self._channel.kill()
 
-    def _run(self, run: bytes, task: Task, on_log: Callable[[bytes], None] | None) -> Outcome:
-        """After it the container is at the chunk's end, or dead: a chunk half read would mix with the next."""
+    def _run(self, run: bytes, files: Gathering | None, on_log: OnLog) -> Outcome:
+        """After it the container is at the run's end, or dead: a run half read would mix with the next."""
         try:
-            return self._fed(run, task, on_log)
+            return self._fed(run, files, on_log)
         except (ChannelError, EngineError, OSError) as error:
             return self._died(str(error))
         except BaseException as error:
             self._died(str(error))
             raise
 
-    def _fed(self, run: bytes, task: Task, on_log: Callable[[bytes], None] | None) -> Outcome:
+    def _fed(self, run: bytes, files: Gathering | None, on_log: OnLog) -> Outcome:
         assert self._channel is not None
         oom_before = self._oom_kills()
-        log = Log(on_log)
         with Output(self._home / "worker" / "spool") as output:
+            reception = Reception(self._channel, output, Log(on_log), files)
             self._channel.run(run)
             if self._cancelled:  # before there was anything to kill
                 self._channel.kill()
-            end = self._follow(self._channel, output, log)
-            failure = self._failure(end, log, output, oom_before)
-            if failure is not None:
-                return Outcome(failure=failure, cpu_s=end.cpu_s, wall_s=end.wall_s, memory_peak=end.memory_peak)
-            return Outcome(
-                digest=output.digest,
-                size=output.size,
-                payload=output.take(),
-                input_digest=digest_of(task.input),
-                cpu_s=end.cpu_s,
-                wall_s=end.wall_s,
-                memory_peak=end.memory_peak,
+            end = self._follow(self._channel, reception)
+            failure = reception.failure(
+                end,
+                cancelled=self._cancelled,
+                out_of_memory=self._out_of_memory() if self._oom_kills() > oom_before else "",
+                time_limit=self._order.resources.time_limit,
             )
+            used = Outcome(failure=failure, cpu_s=end.cpu_s, wall_s=end.wall_s, memory_peak=end.memory_peak)
+            if failure is not None:
+                return used
+            size, log = output.size, reception.brief()
+            return replace(used, digest=output.digest, size=size, payload=output.take(), log=log)
+
+    def _out_of_memory(self) -> str:
+        limit = self._size.memory_limit >> 20
+        return f"needed more than its {limit} MiB of memory (scratch included) and was killed"
 
     def _oom_kills(self) -> int:
         return (self._cgroup.oom_kills() if self._cgroup is not None else None) or 0
 
-    def _follow(self, channel: Channel, output: Output, log: Log) -> End:
+    def _follow(self, channel: Channel, reception: Reception) -> End:
         begun, paused_before = time.monotonic(), self._paused()
         limit = self._order.resources.time_limit + _GRACE_S
         while True:
@@ -206,39 +233,14 @@ class WarmContainer:
                 if self.state != "paused" and not self._engine.running(self.id):
                     raise ChannelError("the container has gone") from None
                 continue
-            if kind == b"X":
-                return decode_end(payload)
-            if kind == b"O":
-                if not output.add(payload):
-                    channel.kill()
-            elif kind == b"L":
-                log.add(payload)
+            end = reception.take(kind, payload)
+            if end is not None:
+                return end
 
     def _paused(self) -> float:
         with self._lock:
             now = 0.0 if self._paused_at is None else time.monotonic() - self._paused_at
             return self._paused_s + now
-
-    def _failure(self, end: End, log: Log, output: Output, oom_before: int) -> Failure | None:
-        """What went wrong, if anything did; the cgroup's counter tells out of memory from other kills."""
-        reason: FailureReason
-        if end.code == 0 and not (end.timed_out or output.overflow or self._cancelled):
-            return None
-        if output.overflow:
-            reason, message = "output", f"the result is larger than {OUTPUT_LIMIT >> 20} MiB"
-        elif self._cancelled:
-            reason, message = "refused", "cancelled"
-        elif end.timed_out:
-            reason, message = "time", f"ran longer than its time limit of {self._order.resources.time_limit:g} s"
-        elif self._oom_kills() > oom_before:
-            limit = self._size.memory_limit >> 20
-            reason, message = "memory", f"needed more than its {limit} MiB of memory (scratch included) and was killed"
-        elif end.signal:
-            reason, message = "signal", f"ended by signal {end.signal}"
-        else:
-            reason, message = "exit", f"ended with exit code {end.code}"
-        code = end.code if end.code >= 0 else None
-        return Failure(reason=reason, message=message, exit_code=code, log_head=log.head, log_tail=log.tail)
 
     def _died(self, why: str) -> Outcome:
         """The container cannot go on, whatever the reason; the next chunk needs another."""
@@ -260,7 +262,7 @@ class WarmContainer:
     def _spec(self, socket_folder: Path) -> ContainerSpec:
         binds = {
             socket_folder: f"{_MOUNTED}/socket",
-            self._input: invocation.INPUT_FOLDER,
+            self._input: INPUT_FOLDER,
             **_programs_of_ours(self._home, self._order.image.platform),
         }
         if self._program is not None:
@@ -286,6 +288,15 @@ class WarmContainer:
             if not self._engine.running(self.id):
                 raise ChannelError("it ended at once: does its image run on this machine's platform?")
         raise ChannelError(f"its runner did not connect within {_START_S:.0f} s")
+
+
+def _files(program: ProgramSpec) -> Gathering | None:
+    """What chooses the files of its result; None where its result is its standard output or its {output} file."""
+    patterns = outputs_of(program)
+    if not patterns:
+        return None
+    named = any("{output_dir}" in word for word in program.command or ())
+    return Gathering(patterns, "{output_dir}" if named else "the working directory")
 
 
 def _programs_of_ours(home: Path, platform: str) -> dict[Path, str]:

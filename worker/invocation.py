@@ -1,169 +1,185 @@
-"""From a task to the runner's run: arguments, input and environment, as a job's program form says. Mostly pure; the
-files that a program shall find are placed by `place`, in the folder mounted read-only at /dc/in."""
+"""From a task to the runner's run: arguments, input and environment, as a job's program form says. Pure, but for the
+files that a program shall find, which are placed where the container reads them."""
 
-import io
 import json
-import os
-import shutil
+import re
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO
 
 from dockercomp.protocol.messages import INLINE_LIMIT
-from dockercomp.protocol.orders import JobOrder, stage_of
+from dockercomp.protocol.orders import NUMBER_SPLITS, JobOrder, ProgramSpec, outputs_of
 
+from . import parameters
 from .channel import Run
+from .placement import place, place_pieces
 from .tasks import Task
 
 JOB_FOLDER = "/dc/job"
-INPUT_FOLDER = "/dc/in"
+LIBRARY = "/dc/lib"
 FUNCTION_HOST = "/dc/function_host.py"
-OUTPUT_FILE = "/tmp/.dc-output"  # noqa: S108  (the container's own scratch, empty before each run)
-SCRATCH = "/tmp"  # noqa: S108
+SCRATCH = "/tmp"  # noqa: S108  (the container's own, empty before each run; all places below are in it)
+WORK_FOLDER = f"{SCRATCH}/work"
+OUTPUT_DIR = f"{SCRATCH}/out"
+OUTPUT_FILE = f"{SCRATCH}/.dc-output"
+SETUP_FOLDER = f"{SCRATCH}/setup"
+CHECKPOINT, PROGRESS = f"{SCRATCH}/.dc-checkpoint", f"{SCRATCH}/.dc-progress"
 _CHUNK = "chunk"
 _WIDTH_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_MAX_THREADS", "DC_WIDTH")
 
 
-def run_of(order: JobOrder, task: Task, cpus: float, folder: Path, *, has_program: bool) -> Run:
-    """The run of a task; `folder` is the host's side of /dc/in, empty. Raises OSError where input cannot be placed."""
-    program = stage_of(order, task.stage).program
-    cwd = JOB_FOLDER if has_program else SCRATCH
+def run_of(
+    order: JobOrder, program: ProgramSpec, task: Task, cpus: float, folder: Path, *, has_program: bool = True
+) -> Run:
+    """The run of a program over a task; `folder` is the host's side of /dc/in, empty. Raises OSError where input cannot
+    be placed."""
+    patterns = outputs_of(program)
+    keep = SETUP_FOLDER if order.setup else ""
     environment = _environment(order, task, cpus)
-    limit_ms = max(1, int(order.resources.time_limit * 1000))
     if program.function is not None:
-        call = _call(order, task, program.function, folder)
-        return Run("function", limit_ms, cwd, call, "", ("python3", FUNCTION_HOST), environment)
+        home = JOB_FOLDER if has_program else SCRATCH
+        cwd = WORK_FOLDER if patterns else home
+        return Run(
+            mode="function",
+            limit_ms=_limit_ms(order),
+            cwd=home,
+            argv=("python3", FUNCTION_HOST),
+            env=environment,
+            stdin=_call(order, task, program.function, cwd, folder),
+            work=WORK_FOLDER if patterns else "",
+            stdout="log" if patterns else "result",
+            files=WORK_FOLDER if patterns else "",
+            keep=keep,
+        )
     command = program.command or ()
     words = " ".join(command)
-    argv = _arguments(command, task, _paths(task, folder) if "{input}" in words or "{inputs}" in words else [])
-    output = OUTPUT_FILE if "{output}" in words else ""
-    stdin = None if "{input" in words else _stdin(order, task, folder)
-    return Run("command", limit_ms, cwd, stdin, output, argv, environment)
+    by_file = "{input}" in words or "{inputs}" in words
+    return Run(
+        mode="command",
+        limit_ms=_limit_ms(order),
+        cwd=WORK_FOLDER,
+        argv=_arguments(command, _values(order, task), _paths(order, task, folder) if by_file else []),
+        env=environment,
+        stdin=None if by_file else _stdin(order, task, folder),
+        work=WORK_FOLDER,
+        stdout="log" if patterns or "{output}" in words else "result",
+        output=OUTPUT_FILE if "{output}" in words else "",
+        files=(OUTPUT_DIR if "{output_dir}" in words else WORK_FOLDER) if patterns else "",
+        keep=keep,
+    )
 
 
-def _arguments(command: Sequence[str], task: Task, paths: Sequence[str]) -> tuple[str, ...]:
+def setup_of(order: JobOrder, cpus: float) -> Run:
+    """The run of a job's `setup`: no input, and no result but what it leaves in SETUP_FOLDER."""
+    return Run(
+        mode="command",
+        limit_ms=_limit_ms(order),
+        cwd=WORK_FOLDER,
+        argv=tuple(order.setup),
+        env=_environment(order, None, cpus),
+        work=WORK_FOLDER,
+        stdout="log",
+        keep=SETUP_FOLDER,
+    )
+
+
+def _limit_ms(order: JobOrder) -> int:
+    return max(1, int(order.resources.time_limit * 1000))
+
+
+def _arguments(command: Sequence[str], values: Mapping[str, str], paths: Sequence[str]) -> tuple[str, ...]:
     """The command with its placeholders filled in; any other brace stays. `{inputs}` alone becomes one word a file."""
-    values = {"{index}": str(task.index), "{output}": OUTPUT_FILE}
-    if task.start is not None:
-        values["{start}"] = str(task.start)
-    if task.stop is not None:
-        values["{stop}"] = str(task.stop)
-    if paths:
-        values["{input}"] = paths[0]
+    known = {**values, **({"{input}": paths[0]} if paths else {})}
+    pattern = re.compile("|".join(map(re.escape, known)))
     found: list[str] = []
     for word in command:
-        if word == "{inputs}":
-            found += paths
-            continue
-        for name, value in values.items():
-            word = word.replace(name, value)  # noqa: PLW2901
-        found.append(word)
+        found += paths if word == "{inputs}" else [pattern.sub(lambda match: known[match[0]], word)]
     return tuple(found)
 
 
-def _environment(order: JobOrder, task: Task, cpus: float) -> tuple[str, ...]:
-    width = str(max(1, round(cpus)))
+def _values(order: JobOrder, task: Task) -> dict[str, str]:
+    """What stands for a chunk in arguments, but for its files; a product's parameters where it has one combination."""
+    values: dict[str, str] = {}
+    start, stop = task.start, task.stop
+    if start is None or stop is None:
+        pass
+    elif not order.parameters:
+        values = {"{start}": str(start), "{stop}": str(stop)}
+    elif stop - start == 1:
+        chosen = parameters.combination(order.parameters, start)
+        values = {f"{{{name}}}": parameters.text(value) for name, value in chosen.items()}
+    return {**values, "{index}": str(task.index), "{output}": OUTPUT_FILE, "{output_dir}": OUTPUT_DIR}
+
+
+def _environment(order: JobOrder, task: Task | None, cpus: float) -> tuple[str, ...]:
+    """The same on every machine, so that results are. The job's own words win."""
+    numbers: dict[str, object] = {}
+    if task is not None:
+        numbers = {"DC_INDEX": task.index, "DC_START": task.start, "DC_STOP": task.stop}
+        numbers |= {"DC_CHECKPOINT": CHECKPOINT, "DC_PROGRESS": PROGRESS}
     values = {
         "HOME": SCRATCH,
         "TMPDIR": SCRATCH,
+        "LANG": "C.UTF-8",
+        "TZ": "UTC",
         "PYTHONHASHSEED": "0",
         "PYTHONDONTWRITEBYTECODE": "1",
         "DC_JOB": order.job,
-        "DC_INDEX": str(task.index),
-        **({} if task.start is None else {"DC_START": str(task.start)}),
-        **({} if task.stop is None else {"DC_STOP": str(task.stop)}),
-        **dict.fromkeys(_WIDTH_VARIABLES, width),
+        **{name: str(value) for name, value in numbers.items() if value is not None},
+        **({"DC_SETUP": SETUP_FOLDER} if order.setup else {}),
+        **dict.fromkeys(_WIDTH_VARIABLES, str(max(1, round(cpus)))),
         **order.environment,
     }
-    return tuple(f"{name}={value}" for name, value in values.items())
+    return *(f"{name}={value}" for name, value in values.items()), f"+PYTHONPATH={LIBRARY}"
+
+
+# --- input -------------------------------------------------------------------------------------------------------
+
+
+def _is_numbers(order: JobOrder, task: Task) -> bool:
+    return task.stage == 0 and order.split in NUMBER_SPLITS and not task.sorted
 
 
 def _stdin(order: JobOrder, task: Task, folder: Path) -> bytes | str | None:
-    if task.stage == 0 and order.split == "range":
+    data = _data(order, task)
+    if data is None:
         return None
-    if isinstance(task.input, bytes) and len(task.input) <= INLINE_LIMIT:
-        return task.input
-    return place(task.input, folder, _CHUNK)
+    return data if isinstance(data, bytes) and len(data) <= INLINE_LIMIT else place(data, folder, _CHUNK)
 
 
-def _paths(task: Task, folder: Path) -> list[str]:
+def _paths(order: JobOrder, task: Task, folder: Path) -> list[str]:
     """The input as files: its pieces under their own names, or one file."""
-    if task.pieces is None:
-        return [place(task.input, folder, _CHUNK)]
-    paths = []
-    with _open(task.input) as source:
-        for piece in task.pieces:
-            target = folder / piece.name
-            if not target.resolve().is_relative_to(folder.resolve()):
-                raise OSError(f"a piece of the input has an impossible name: {piece.name}")
-            _folders(target.parent, folder)
-            with target.open("wb") as file:
-                _copy(source, file, piece.size)
-            target.chmod(0o644)
-            paths.append(f"{INPUT_FOLDER}/{piece.name}")
-    return paths
+    if task.pieces is None or task.sorted:
+        return [place(_data(order, task) or b"", folder, _CHUNK)]
+    return place_pieces(task.input, task.pieces, folder)
 
 
-def _call(order: JobOrder, task: Task, function: str, folder: Path) -> bytes:
+def _data(order: JobOrder, task: Task) -> bytes | Path | None:
+    """What a program reads: the input, of a product its combinations as lines, of a range nothing."""
+    if not _is_numbers(order, task):
+        return task.input
+    if order.split == "range":
+        return None
+    return b"".join(parameters.lines(order.parameters, task.start or 0, task.stop or 0))
+
+
+def _call(order: JobOrder, task: Task, function: str, cwd: str, folder: Path) -> bytes:
     """What the function host reads: what to call, and small input."""
-    asked: dict[str, object] = {"function": function, "kind": "bytes"}
+    asked: dict[str, object] = {"function": function, "cwd": cwd, "kind": "bytes"}
     inline = b""
-    if task.stage == 0 and order.split == "range":
+    if _is_numbers(order, task) and order.split == "range":
         asked |= {"kind": "range", "start": task.start, "stop": task.stop}
-    elif task.stage == 0 and order.split == "files":
-        asked |= {"kind": "paths", "paths": _paths(task, folder)}
-    elif task.pieces is not None:
+    elif task.stage == 0 and order.split == "files" and not task.sorted:
+        asked |= {"kind": "paths", "paths": _paths(order, task, folder)}
+    elif task.pieces is not None and not task.sorted:
         sizes = [piece.size for piece in task.pieces]
         asked |= {"kind": "pieces", "path": place(task.input, folder, _CHUNK), "sizes": sizes}
-    elif isinstance(task.input, bytes) and len(task.input) <= INLINE_LIMIT:
-        inline = task.input
     else:
-        asked |= {"path": place(task.input, folder, _CHUNK)}
+        asked["kind"] = "lines" if task.sorted else "combinations" if _is_numbers(order, task) else "bytes"
+        data = _stdin(order, task, folder)
+        if isinstance(data, bytes):
+            inline = data
+        else:
+            asked["path"] = data
     described = json.dumps(asked).encode()
     return struct.pack("<I", len(described)) + described + inline
-
-
-def _open(data: bytes | Path) -> IO[bytes]:
-    return io.BytesIO(data) if isinstance(data, bytes) else data.open("rb")
-
-
-def _copy(source: IO[bytes], target: IO[bytes], size: int) -> None:
-    while size:
-        block = source.read(min(size, 1 << 20))
-        if not block:
-            raise OSError("the input is shorter than its pieces")
-        target.write(block)
-        size -= len(block)
-
-
-def _folders(path: Path, root: Path) -> None:
-    """Make the folders of a piece's name, readable by the container's user."""
-    if path != root:
-        _folders(path.parent, root)
-        path.mkdir(exist_ok=True)
-        path.chmod(0o755)
-
-
-def place(data: bytes | Path, folder: Path, name: str) -> str:
-    """Put input where the container reads it, by a link where it is a file already; returns its path in there."""
-    target = folder / name
-    target.unlink(missing_ok=True)
-    if isinstance(data, bytes):
-        target.write_bytes(data)
-    else:
-        try:
-            os.link(data, target)
-        except OSError:  # another file system
-            shutil.copyfile(data, target)
-    target.chmod(0o644)
-    return f"{INPUT_FOLDER}/{name}"
-
-
-def clear(folder: Path) -> None:
-    """Empty the input folder, which itself is mounted and stays."""
-    for entry in folder.iterdir():
-        if entry.is_dir() and not entry.is_symlink():
-            shutil.rmtree(entry)
-        else:
-            entry.unlink()

@@ -104,6 +104,7 @@ class Leases:
             cpu_s=outcome.cpu_s,
             wall_s=outcome.wall_s,
             memory_peak=outcome.memory_peak,
+            log=outcome.log,
         )
         self._post(report, outcome.payload)
 

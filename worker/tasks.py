@@ -12,11 +12,13 @@ class Task:
 
     lease: str
     stage: int
-    """0 map, 1 reduce: index into the order's stages."""
+    """0 map, 1 and on reduce: see orders.stage_of."""
     index: int
     input: bytes | Path
     """The chunk's bytes, or a file that holds them (pieces one after the other); b"" for a range."""
     pieces: tuple[Piece, ...] | None = None
+    sorted: bool = False
+    """The input is lines that were sorted: one stream, whatever it was made of."""
     start: int | None = None
     stop: int | None = None
 
@@ -35,6 +37,8 @@ class Outcome:
     cpu_s: float = 0.0
     wall_s: float = 0.0
     memory_peak: int = 0
+    log: str = ""
+    """Of a result: the first and last words beside it."""
     container_dead: bool = False
     """The container cannot take another task (killed, or its runner is gone)."""
 

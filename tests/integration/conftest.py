@@ -1,4 +1,4 @@
-"""Real parts for the integration tests: a mongod of the tests' own, and masters and stores on it."""
+"""Real parts for the integration tests: a mongod of the tests' own, masters and stores on it, and warm containers."""
 
 import secrets
 from collections.abc import Iterator
@@ -7,10 +7,15 @@ from pathlib import Path
 import pytest
 
 from dockercomp.machine import supervisor
+from dockercomp.protocol.orders import JobOrder
 from server.settings import Settings
 from server.store import Store, mongod, schema
 from server.store.blobs import DirectoryBlobs
 from server.store.connection import connect
+from tests.integration.docker_parts import Start, container_of, engine_for
+from worker.container import WarmContainer
+from worker.engine import Engine
+from worker.tasks import Size
 
 
 @pytest.fixture(scope="session")
@@ -60,3 +65,41 @@ def store(settings: Settings) -> Iterator[Store]:
     schema.apply(database, settings.mongo_uri)
     yield Store(database, DirectoryBlobs(settings.home / "blobs"))
     database.client.close()
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """The DC_HOME of containers."""
+    return tmp_path / "h"
+
+
+@pytest.fixture
+def engine(home: Path) -> Iterator[Engine]:
+    engine = engine_for(home)
+    yield engine
+    assert engine.ours() == [], "a test left a container behind"
+    engine.close()
+
+
+@pytest.fixture
+def start(engine: Engine, home: Path) -> Iterator[Start]:
+    """Starts containers and removes them."""
+    started: list[WarmContainer] = []
+
+    def starts(order: JobOrder, program: Path | None = None, size: Size | None = None) -> WarmContainer:
+        container = container_of(engine, home, order, program, size)
+        started.append(container)
+        container.start()
+        return container
+
+    yield starts
+    for container in started:
+        container.stop()
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Path:
+    """An empty job folder."""
+    folder = tmp_path / "job"
+    folder.mkdir(mode=0o755)
+    return folder

@@ -13,7 +13,7 @@ import pytest
 from dockercomp.machine import manifest
 from worker.channel import Channel, ChannelError, Listener, Run, socket_folder
 
-RUN = Run("command", 1000, "/dc/job", b"input", "", ("tr", "a-z", "A-Z"), ("HOME=/tmp",))
+RUN = Run("command", 1000, "/tmp/work", ("tr", "a-z", "A-Z"), ("HOME=/tmp",), b"input", work="/tmp/work")
 
 
 @pytest.fixture
@@ -55,20 +55,20 @@ def test_a_run_is_its_fields_in_order(ends: tuple[Channel, socket.socket]) -> No
     channel, runner = ends
     channel.run(RUN.encode())
     kind, payload = read_frame(runner)
-    expected = "command,1000,/dc/job,inline,input,,3,tr,a-z,A-Z,1,HOME=/tmp"
+    expected = "command,1000,/tmp/work,/tmp/work,inline,input,result,,,,3,tr,a-z,A-Z,1,HOME=/tmp"
     assert (kind, fields(payload)) == (b"R", expected.encode().split(b","))
 
 
 @pytest.mark.parametrize(("stdin", "kind", "field"), [(None, b"none", b""), ("/dc/in/ü", b"file", "/dc/in/ü".encode())])
 def test_input_is_named_or_absent(stdin: str | None, kind: bytes, field: bytes) -> None:
-    found = fields(Run("command", 1, "/", stdin, "", ("x",), ()).encode())
-    assert found[3:5] == [kind, field]
+    found = fields(Run("command", 1, "/", ("x",), (), stdin).encode())
+    assert found[4:6] == [kind, field]
 
 
 def test_a_command_line_that_is_too_long_is_refused_here() -> None:
     for argv in (["x"] * 40_000, ["x" * 5_000_000]):
         with pytest.raises(OSError, match="arguments are more than"):
-            Run("command", 1, "/", None, "", argv, ()).encode()
+            Run("command", 1, "/", argv, ()).encode()
 
 
 def test_frames_come_whole_however_they_are_cut(ends: tuple[Channel, socket.socket]) -> None:
@@ -111,13 +111,13 @@ def test_an_oversized_frame_is_refused_unread(ends: tuple[Channel, socket.socket
 
 def test_a_kill_never_lands_inside_a_run(ends: tuple[Channel, socket.socket]) -> None:
     channel, runner = ends
-    large = Run("command", 1, "/", b"x" * 4_000_000, "", ("x",), ())
+    large = Run("command", 1, "/", ("x",), (), b"x" * 4_000_000)
     feeder = threading.Thread(target=channel.run, args=(large.encode(),))
     killer = threading.Thread(target=channel.kill)
     feeder.start()
     head = read(runner, 5)
     killer.start()
-    assert head[:1] == b"R" and fields(read(runner, struct.unpack("<I", head[1:])[0]))[4] == b"x" * 4_000_000
+    assert head[:1] == b"R" and fields(read(runner, struct.unpack("<I", head[1:])[0]))[5] == b"x" * 4_000_000
     assert read_frame(runner) == (b"K", b"")
     feeder.join()
     killer.join()

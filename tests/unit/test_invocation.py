@@ -28,7 +28,7 @@ def order(command: list[str], **environment: str) -> JobOrder:
 
 def run(command: list[str], folder: Path, data: bytes = b"in", cpus: float = 1.0, **environment: str) -> Run:
     asked = Task(lease="l", stage=0, index=5, input=data)
-    return run_of(order(command, **environment), asked, cpus, folder, has_program=True)
+    return run_of(order(command, **environment), ProgramSpec(command=command), asked, cpus, folder)
 
 
 def test_small_input_goes_along_and_large_input_by_file(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-/* One chunk by a command: a process with its input on stdin, its result on stdout or in a file. */
+/* One chunk by a command: a process with its input on stdin, its result on stdout or in files. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -36,9 +36,7 @@ void run_command(const struct run *run) {
         in[0] = open(run->stdin_kind == 2 ? run->input.at : "/dev/null", O_RDONLY | O_CLOEXEC);
     }
     if (in[0] < 0) {
-        log_text("the chunk's input cannot be opened in the container\n");
-        end.code = NOT_RUN;
-        send_end(&end);
+        not_run("the chunk's input cannot be opened in the container\n");
         return;
     }
     long long begun = now_us(), deadline = run->limit_ms ? begun + run->limit_ms * 1000LL : 0;
@@ -48,7 +46,6 @@ void run_command(const struct run *run) {
     close(in[0]);
     close(out[1]);
     close(err[1]);
-    char out_type = run->output[0] ? 'L' : 'O';
     int out_open = 1, err_open = 1;
     while (!ended) {
         struct pollfd p[5] = {{children, POLLIN, 0},
@@ -67,7 +64,7 @@ void run_command(const struct run *run) {
             end.cancelled = 1;
             kill(-1, SIGKILL);
         }
-        if (p[2].revents) out_open = relay(out[0], out_type);
+        if (p[2].revents) out_open = relay(out[0], run->out);
         if (p[3].revents) err_open = relay(err[0], 'L');
         if (p[4].revents) {
             ssize_t n = fed < run->input.size ? write(in[1], run->input.at + fed, run->input.size - fed) : 0;
@@ -78,15 +75,18 @@ void run_command(const struct run *run) {
             }
         }
         if (p[0].revents) ended = reap(child, &status, &usage);
+        watch();
     }
     end.wall_us = now_us() - begun;
     note_status(&end, status, &usage);
     if (in[1] >= 0) close(in[1]);
     kill_others(); /* what it left running must not write on */
-    drain(out[0], out_type);
+    drain(out[0], run->out);
     drain(err[0], 'L');
     close(out[0]);
     close(err[0]);
-    if (run->output[0] && end.code == 0 && !end.timed_out && !end.cancelled) send_output(run, &end);
+    int well = end.code == 0 && !end.timed_out && !end.cancelled;
+    if (well && run->output[0]) send_output(run, &end);
+    if (well && run->files[0]) send_files(run, &end);
     send_end(&end);
 }

@@ -10,7 +10,7 @@
 #include "runner.h"
 
 /* A frame from the host: O is passed on; X ends the run with its code. */
-static int host_frame(struct end *end) {
+static int host_frame(const struct run *run, struct end *end) {
     static char block[BLOCK];
     unsigned char head[5];
     if (read_all(host_socket, head, 5)) return -1;
@@ -23,7 +23,7 @@ static int host_frame(struct end *end) {
     while (size) {
         uint32_t part = size < BLOCK ? size : BLOCK;
         if (read_all(host_socket, block, part)) return -1;
-        send_frame('O', block, part);
+        send_frame(run->out, block, part);
         size -= part;
     }
     return 0;
@@ -55,13 +55,14 @@ void run_function(const struct run *run) {
             kill(runs, SIGKILL);
         }
         if (p[3].revents & POLLIN) relay(host_log, 'L');
-        if (p[2].revents) done = host_frame(&end);
+        if (p[2].revents) done = host_frame(run, &end);
         if (!done && p[0].revents) {
             int log = host_log >= 0 ? dup(host_log) : -1; /* reaping it forgets its log: its last words are in there */
             if (reap(runs, &status, &usage)) done = -1;
             if (done && log >= 0) drain(log, 'L');
             if (log >= 0) close(log);
         }
+        watch();
     }
     end.wall_us = now_us() - begun;
     if (done < 0) { /* the host died, in or instead of answering */
@@ -79,5 +80,6 @@ void run_function(const struct run *run) {
         drain(host_log, 'L');
     }
     kill_others();
+    if (run->files[0] && end.code == 0 && !end.timed_out && !end.cancelled) send_files(run, &end);
     send_end(&end);
 }

@@ -6,6 +6,7 @@ with frames: O with bytes of the result, then X with "code cpu_us rss_kb"; the c
 """
 
 import importlib
+import io
 import json
 import os
 import resource
@@ -56,6 +57,7 @@ def _call(functions, call):
     if name not in functions:
         module, _, attribute = name.partition(":")
         functions[name] = getattr(importlib.import_module(module), attribute)
+    os.chdir(asked["cwd"])
     result = functions[name](_argument(asked, call[4 + size :]))
     if isinstance(result, str):
         result = result.encode()
@@ -72,10 +74,22 @@ def _argument(asked, data):
         return asked["paths"]
     if kind == "pieces":
         return _pieces(asked["path"], asked["sizes"])
-    if asked.get("path"):
-        with open(asked["path"], "rb") as file:
+    if kind == "bytes":
+        with _input(asked, data) as file:
             return file.read()
-    return bytes(data)
+    lines = _lines(_input(asked, data))
+    return lines if kind == "lines" else [json.loads(line.decode()) for line in lines]
+
+
+def _input(asked, data):
+    return open(asked["path"], "rb") if "path" in asked else io.BytesIO(data)
+
+
+def _lines(file):
+    """Without their ends."""
+    with file:
+        for line in file:
+            yield line[:-1] if line.endswith(b"\n") else line
 
 
 def _pieces(path, sizes):

@@ -24,6 +24,20 @@ int host_socket = -1, host_log = -1;
 
 /* --- starting --------------------------------------------------------------------------------------------------- */
 
+/* NAME=value; +NAME=value is put behind a colon after what the image or the job says already. */
+static void set_variable(char *word) {
+    static char both[BLOCK];
+    char *value = strchr(word, '='), *before;
+    if (*word != '+' || !value) {
+        putenv(word);
+        return;
+    }
+    *value++ = 0;
+    before = getenv(word + 1);
+    snprintf(both, sizeof both, "%s%s%s", before ? before : "", before && *before ? ":" : "", value);
+    setenv(word + 1, both, 1);
+}
+
 void become(const struct run *run, int in, int out, int err, int host_end) {
     sigset_t none;
     sigemptyset(&none);
@@ -44,20 +58,12 @@ void become(const struct run *run, int in, int out, int err, int host_end) {
         if (dup2(host_end, 3) < 0) _exit(NOT_RUN);
         close(host_end);
     }
-    for (int i = 0; i < run->envc; i++) putenv(run->env[i]);
+    for (int i = 0; i < run->envc; i++) set_variable(run->env[i]);
     if (chdir(run->cwd)) {
         dprintf(2, "cannot enter %s: %s\n", run->cwd, strerror(errno));
         _exit(NOT_RUN);
     }
-    execvp(run->argv[0], run->argv);
-    int why = errno;
-    char here[4096]; /* a program in the job's folder needs no "./" */
-    if (!strchr(run->argv[0], '/') && snprintf(here, sizeof here, "./%s", run->argv[0]) < (int)sizeof here) {
-        execvp(here, run->argv);
-        if (errno != ENOENT) why = errno;
-    }
-    dprintf(2, "cannot run %s: %s\n", run->argv[0], strerror(why));
-    _exit(why == EACCES ? 126 : NOT_RUN);
+    run_program(run->argv);
 }
 
 int start_host(const struct run *run) {

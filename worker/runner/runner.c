@@ -5,17 +5,26 @@
  * It connects to the worker's unix socket and speaks frames: a type byte, a little-endian 32-bit length, the payload.
  *
  *     worker -> runner   R run (fields below)   K kill what runs
+ *                        G send these files (paths, each with a zero byte behind it); empty: no more
  *     runner -> worker   H hello (version)   O output   L log   X end: "code signal timed_out cancelled cpu_us wall_us rss_kb"
+ *                        F a file there is: 64-bit size, path   D that is all, which shall I send?   N the file sent ends
+ *                        P progress, as the program wrote it   C part of a checkpoint; empty: it is whole
  *
  * R is a list of fields, each a little-endian 32-bit length and its bytes:
  *
  *     mode        "command", or "function": a call to the warm host process, made of `argv` where there is none
  *     limit_ms    wall time the run may take; 0: none
  *     cwd
+ *     work        a folder to make in scratch, filled with the job's folder; "": none
  *     stdin kind  "none", "inline" or "file"; for a function always "inline"
  *     stdin       the bytes, or the path; for a function the call, passed on as it is
- *     output      path of the file that is the result; "": stdout is the result. What is not the result is log.
- *     argc, argv… envc, env…
+ *     stdout      "result", or "log": the result is elsewhere
+ *     output      path of the file that is the result; "": none
+ *     files       a folder, made where it is missing, whose files are offered after success; "": none
+ *     keep        a folder in scratch that stays for the next run; "": none
+ *     argc, argv… envc, env…    env: NAME=value, or +NAME=value to go behind what there is already
+ *
+ * Only files of regular kind are offered, and no copy of the job's folder that is as it was.
  *
  * A host process reads calls from its descriptor 3 (length, call) and answers there with frames O and X ("code cpu_us rss_kb").
  *
@@ -36,7 +45,7 @@
 
 #include "runner.h"
 
-#define VERSION "1"
+#define VERSION "2"
 #define MAX_FRAME (4u << 20)
 #define MAX_FIELDS 32768
 
@@ -61,19 +70,29 @@ static int split(unsigned char *frame, uint32_t size, struct field *fields) {
     return count;
 }
 
+static void execute(const struct run *run) {
+    begin_watching();
+    if (run->function) run_function(run);
+    else run_command(run);
+}
+
 static void run_frame(unsigned char *frame, uint32_t size) {
     static struct field fields[MAX_FIELDS];
     static char *argv[MAX_FIELDS + 1], *env[MAX_FIELDS + 1];
-    int count = split(frame, size, fields), at = 6;
+    int count = split(frame, size, fields), at = 10;
     struct run run = {0};
-    char *kind = text_of(fields, count, 3);
+    char *kind = text_of(fields, count, 4);
     run.function = !strcmp(text_of(fields, count, 0), "function");
     run.limit_ms = atol(text_of(fields, count, 1));
     run.cwd = text_of(fields, count, 2);
     run.stdin_kind = !strcmp(kind, "inline") ? 1 : !strcmp(kind, "file") ? 2 : 0;
-    text_of(fields, count, 4);
-    run.input = fields[4];
-    run.output = text_of(fields, count, 5);
+    text_of(fields, count, 5);
+    run.work = text_of(fields, count, 3);
+    run.input = fields[5];
+    run.out = !strcmp(text_of(fields, count, 6), "log") ? 'L' : 'O';
+    run.output = text_of(fields, count, 7);
+    run.files = text_of(fields, count, 8);
+    run.keep = text_of(fields, count, 9);
     int argc = atoi(text_of(fields, count, at++));
     for (int i = 0; i < argc; i++) argv[i] = text_of(fields, count, at++);
     argv[argc] = NULL;
@@ -82,9 +101,11 @@ static void run_frame(unsigned char *frame, uint32_t size) {
     run.argv = argv;
     run.env = env;
     if (argc < 1) quit(2);
-    if (run.function) run_function(&run);
-    else run_command(&run);
-    empty_scratch();
+    if (run.keep[0]) mkdir(run.keep, 0755);
+    if (run.work[0] && make_work(run.work)) not_run("scratch is too small for a working directory: give the job more disk\n");
+    else if (run.files[0] && mkdir(run.files, 0755) && errno != EEXIST) not_run("the folder of outputs cannot be made\n");
+    else execute(&run);
+    empty_scratch(run.keep);
 }
 
 static void connect_to(const char *path) {

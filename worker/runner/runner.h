@@ -6,10 +6,17 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #define BLOCK 65536
 #define NOT_RUN 127
+
+/* Places in the container, which the worker knows too. */
+#define JOB "/dc/job"
+#define SAVED "/dc/in/.dc-checkpoint"
+#define CHECKPOINT "/tmp/.dc-checkpoint"
+#define PROGRESS "/tmp/.dc-progress"
 
 struct field {
     char *at;
@@ -25,7 +32,8 @@ struct end {
 struct run {
     int function, stdin_kind; /* 0 none, 1 inline, 2 file */
     long limit_ms;
-    char *cwd, *output;
+    char *cwd, *work, *output, *files, *keep;
+    char out; /* the type of frame that standard output becomes: O, or L */
     struct field input;
     char **argv, **env;
     int envc;
@@ -46,6 +54,7 @@ uint32_t get_size(const unsigned char *at);
 void send_frame(char type, const void *data, uint32_t size);
 void log_text(const char *text);
 void send_end(const struct end *end);
+void not_run(const char *why); /* the whole run, where it cannot begin */
 int relay(int fd, char type);  /* pass on what is there; returns whether the descriptor is still open */
 void drain(int fd, char type); /* pass on all that is there */
 int asked_to_kill(void);
@@ -59,8 +68,16 @@ int reap(pid_t wanted, int *status, struct rusage *usage);
 int wait_for(struct pollfd *p, nfds_t count, long long *deadline);
 void note_status(struct end *end, int status, const struct rusage *usage);
 
+/* start.c, work.c, files.c, watch.c */
+void run_program(char **argv) __attribute__((noreturn));
+int make_work(const char *folder);
+int is_shipped(const char *path, const struct stat *st); /* whether a file of the work folder is an unchanged copy */
+void send_files(const struct run *run, struct end *end);
+void begin_watching(void);
+void watch(void);
+
 /* scratch.c, command.c, function.c */
-void empty_scratch(void);
+void empty_scratch(const char *keep);
 void run_command(const struct run *run);
 void run_function(const struct run *run);
 

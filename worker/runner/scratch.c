@@ -40,21 +40,23 @@ static int flatten(int top, const char *name) {
     return unlinkat(top, name, AT_REMOVEDIR) == 0 || went;
 }
 
-static void empty(const char *place) {
+/* Empty a folder but for the one in it whose path is `keep`. */
+static void empty(const char *place, const char *keep) {
     int top = open(place, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), went = 1;
     DIR *dir = top < 0 ? NULL : fdopendir(top);
-    const char *name;
+    size_t length = strlen(place);
+    const char *name, *kept = !strncmp(keep, place, length) && keep[length] == '/' ? keep + length + 1 : "";
     while (dir && went) {
         went = 0;
         rewinddir(dir);
         while ((name = next_in(dir)))
-            if (unlinkat(top, name, 0) == 0 || flatten(top, name)) went = 1;
+            if (strcmp(name, kept) && (unlinkat(top, name, 0) == 0 || flatten(top, name))) went = 1;
     }
     if (dir) closedir(dir);
 }
 
-void empty_scratch(void) {
-    empty("/tmp");
-    empty("/dev/shm");
-    empty("/var/tmp"); /* writable only where an image makes it so */
+void empty_scratch(const char *keep) {
+    empty("/tmp", keep);
+    empty("/dev/shm", keep);
+    empty("/var/tmp", keep); /* writable only where an image makes it so */
 }

@@ -76,6 +76,12 @@ void send_end(const struct end *end) {
     send_frame('X', text, (uint32_t)n);
 }
 
+void not_run(const char *why) {
+    struct end end = {.code = NOT_RUN};
+    log_text(why);
+    send_end(&end);
+}
+
 /* A frame from the worker during a run: only K makes sense. */
 int asked_to_kill(void) {
     unsigned char head[5];
