@@ -14,18 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from . import jobfile
+from . import jobfile, jobprograms
 from .jobfile import JobFile, JobFileError
-from .protocol.orders import JobSpec, ProgramSpec
+from .protocol.orders import JobSpec
 
 LARGEST_PROGRAM = 2**30
 """Bytes of a packed job folder; larger things are inputs or belong into the image."""
 
 _IGNORED = frozenset({"__pycache__", ".git", ".hg", ".svn", ".venv", ".mypy_cache", ".ruff_cache", ".DS_Store"})
 _IGNORED_SUFFIXES = (".pyc", ".pyo", "~", ".swp")
-_INTERPRETERS = ("python", "sh", "bash", "dash", "ksh", "zsh", "perl", "ruby", "Rscript", "node", "julia", "lua", "php")
-_SCRIPTS = (".py", ".sh", ".pl", ".rb", ".R", ".r", ".js", ".mjs", ".jl", ".lua", ".php")
-_INLINE = ("-c", "-m", "-e")
 
 
 @dataclass(frozen=True)
@@ -51,9 +48,7 @@ class Packed:
 def load(path: Path) -> JobFolder:
     """Read and check the job folder at `path`. Raises JobFileError naming what is wrong and where."""
     folder = JobFolder(path, jobfile.load(path))
-    _check_program(folder, "map", folder.spec.map)
-    if folder.spec.reduce is not None:
-        _check_program(folder, "reduce", folder.spec.reduce)
+    jobprograms.check(path, folder.file)
     return folder
 
 
@@ -126,42 +121,3 @@ def _inside(folder: Path, link: Path) -> str:
 
 
 # --- what a command needs -------------------------------------------------------------------------------------------
-
-
-def _check_program(folder: JobFolder, stage: str, program: ProgramSpec) -> None:
-    if program.function is not None:
-        _check_module(folder, f"{stage}.function", program.function)
-    if program.command is not None:
-        _check_command(folder, f"{stage}.command", program.command)
-
-
-def _check_module(folder: JobFolder, key: str, function: str) -> None:
-    module = Path(*function.split(":", maxsplit=1)[0].split("."))
-    if not any((folder.path / found).is_file() for found in (module.with_suffix(".py"), module / "__init__.py")):
-        raise folder.file.error(key, f"{function!r} needs {module.with_suffix('.py')}, which is not in {folder.path}")
-
-
-def _check_command(folder: JobFolder, key: str, command: list[str]) -> None:
-    name = script(command)
-    if name is None:
-        return
-    path = folder.path / name
-    if not path.is_file():
-        raise folder.file.error(key, f"{name} is not in {folder.path}")
-    if name == command[0] and not os.access(path, os.X_OK):
-        raise folder.file.error(key, f"{name} is not executable; run: chmod +x {path}")
-
-
-def script(command: list[str]) -> str | None:
-    """The file of the job folder that a command starts; None where it only uses what the image has."""
-    first = command[0]
-    if "/" in first:
-        return None if first.startswith("/") else first
-    if not first.rstrip("0123456789.").endswith(_INTERPRETERS):
-        return None
-    for argument in command[1:]:
-        if argument in _INLINE:
-            return None
-        if not argument.startswith("-"):
-            return argument if argument.endswith(_SCRIPTS) and not argument.startswith("/") else None
-    return None

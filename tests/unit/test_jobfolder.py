@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dockercomp import jobfolder
+from dockercomp import jobfolder, jobprograms
 from dockercomp.jobfile import JobFileError
 
 JOB = """\
@@ -112,12 +112,47 @@ def test_a_missing_program_is_named_with_its_line(folder: Path) -> None:
         jobfolder.load(folder)
 
 
-def test_a_program_that_is_not_executable(folder: Path) -> None:
-    (folder / "run.sh").write_text("#!/bin/sh\n")
-    with pytest.raises(JobFileError, match=r"run.sh is not executable; run: chmod \+x"):
-        with_command(folder, '["./run.sh"]')
+def test_a_script_needs_a_run_bit_or_a_first_line(folder: Path) -> None:
+    (folder / "run.sh").write_text("sort\n")
+    for command in ('["./run.sh"]', '["run.sh"]'):
+        with pytest.raises(
+            JobFileError, match=r"line 6: map.command: (./)?run.sh is not executable and has no first line"
+        ):
+            with_command(folder, command)
     (folder / "run.sh").chmod(0o755)
     with_command(folder, '["./run.sh"]')
+    (folder / "run.sh").chmod(0o644)
+    (folder / "run.sh").write_text("#!/bin/sh\nsort\n")
+    with_command(folder, '["run.sh"]')
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ('["python3", "mpa.py"]', "(./)?mpa.py is not in .*; did you mean 'map.py'"),
+        ('["./mpa.py"]', "(./)?mpa.py is not in .*; did you mean 'map.py'"),
+        ('["pyhton3", "map.py"]', "there is no program pyhton3 in .*; did you mean 'python3'"),
+        ('["mapp.py"]', "there is no program mapp.py in .*; did you mean 'map.py'"),
+    ],
+)
+def test_a_slip_in_a_command_is_named_with_what_was_meant(folder: Path, command: str, words: str) -> None:
+    with pytest.raises(JobFileError, match=rf"job.toml, line 6: map.command: {words}"):
+        with_command(folder, command)
+
+
+def test_programs_of_the_image_are_not_doubted(folder: Path) -> None:
+    for command in ('["blastp", "-query", "{input}"]', '["/usr/bin/pyhton3"]', '["root.exe"]', '["gmx"]', '["gsort"]'):
+        with_command(folder, command)
+
+
+def test_setup_combine_and_reduce_are_checked_too(folder: Path) -> None:
+    text = (folder / "job.toml").read_text()
+    (folder / "job.toml").write_text('setup = ["./prepare"]\n' + text)
+    with pytest.raises(JobFileError, match=r"line 1: setup: ./prepare is not in"):
+        jobfolder.load(folder)
+    (folder / "job.toml").write_text(text + '[combine]\ncommand = ["python3", "add.py"]\n')
+    with pytest.raises(JobFileError, match=r"line 8: combine.command: add.py is not in"):
+        jobfolder.load(folder)
 
 
 @pytest.mark.parametrize("module", ["count.py", "count/__init__.py"])
@@ -149,4 +184,4 @@ def test_a_function_needs_its_module(folder: Path, module: str) -> None:
     ],
 )
 def test_which_file_a_command_starts(command: list[str], file: str | None) -> None:
-    assert jobfolder.script(command) == file
+    assert jobprograms.script(command) == file
