@@ -31,7 +31,7 @@ def look(url: str, *, private: bool) -> Remote:
     except (Forbidden, requests.RequestException) as error:
         raise InvalidJob(f"{url} cannot be read: {error}") from error
     where = _RANGE.match(response.headers.get("Content-Range", ""))
-    if response.status_code == 416:
+    if response.status_code == 416 or (response.status_code == 200 and response.headers.get("Content-Length") == "0"):
         raise InvalidJob(f"{url} is empty")
     if response.status_code != 206 or where is None:
         raise InvalidJob(
