@@ -17,7 +17,7 @@ from dockercomp.machine.home import instance_label
 from dockercomp.protocol.messages import Failure, FailureReason
 from dockercomp.protocol.orders import JobOrder, ProgramSpec, outputs_of, stage_of
 
-from . import invocation
+from . import invocation, steps
 from .capture import Log, Output, digest_of
 from .cgroup import CgroupFiles, cgroup_paths
 from .channel import Channel, ChannelError, End, Listener, socket_folder
@@ -146,7 +146,13 @@ class WarmContainer:
         self.current_lease, self._cancelled = task.lease, False
         self.state = "running"
         try:
-            return self._set_up(on_log) or self._step(stage_of(self._order, task.stage).program, task, on_log)
+            return self._set_up(on_log) or steps.run_all(
+                lambda program, given: self._step(program, given, on_log),
+                stage_of(self._order, task.stage),
+                task,
+                self._home / "worker" / "spool",
+                lambda: self._cancelled,
+            )
         finally:
             self.current_lease = ""
             if self.state == "running":
