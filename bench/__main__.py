@@ -3,25 +3,31 @@
 import importlib
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
+from bench.peers import chosen
 from bench.rows import Row, show, write
 
-NAMES = ("dispatch", "overhead")
+NAMES = ("dispatch", "overhead", "job", "scaling")
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("name", type=click.Choice([*NAMES, "all"]))
-@click.option("--peers", default="none", help="Systems to measure beside us; `none` is all there is so far.")
+@click.option("--peers", default="none", help="Systems to measure beside us: none, all, or names with commas between.")
 @click.option("--runs", default=3, show_default=True, type=click.IntRange(1, 100), help="How often each is measured.")
+@click.option("--size", type=click.IntRange(2**10), help="job: bytes of text instead of 512 MiB.")
 @click.option("--json", "output", type=click.Path(path_type=Path), help="Write the rows here (for `all`: a folder).")
-def main(name: str, peers: str, runs: int, output: Path | None) -> None:
+def main(name: str, peers: str, runs: int, size: int | None, output: Path | None) -> None:
     """Measure NAME on this machine. Quote medians and ratios: machines are noisy."""
-    if peers != "none":
-        raise click.UsageError(f"no peers are built yet: --peers none, not {peers}")
+    try:
+        beside = chosen(peers)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
     for bench in NAMES if name == "all" else (name,):
-        rows: list[Row] = importlib.import_module(f"bench.{bench}").rows(runs)
+        options: dict[str, Any] = {"size": size} if bench == "job" and size else {}
+        rows: list[Row] = importlib.import_module(f"bench.{bench}").rows(runs, beside, **options)
         show(rows)
         if output is not None:
             write(output / f"{bench}.json" if name == "all" else output, bench, rows)
