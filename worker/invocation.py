@@ -101,13 +101,11 @@ def _values(order: JobOrder, task: Task) -> dict[str, str]:
     """What stands for a chunk in arguments, but for its files; a product's parameters where it has one combination."""
     values: dict[str, str] = {}
     start, stop = task.start, task.stop
-    if start is None or stop is None:
-        pass
-    elif not order.parameters:
+    if start is not None and stop is not None:
         values = {"{start}": str(start), "{stop}": str(stop)}
-    elif stop - start == 1:
-        chosen = parameters.combination(order.parameters, start)
-        values = {f"{{{name}}}": parameters.text(value) for name, value in chosen.items()}
+        if order.parameters and stop - start == 1:
+            chosen = parameters.combination(order.parameters, start)
+            values |= {f"{{{name}}}": parameters.text(value) for name, value in chosen.items()}
     return {**values, "{index}": str(task.index), "{output}": OUTPUT_FILE, "{output_dir}": OUTPUT_DIR}
 
 
