@@ -37,6 +37,8 @@ def job(document: Document, pool: Sequence[Document]) -> JobView:
         waiting=why_waiting(document, pool),
         result_size=result.get("size"),
         result_digest=result.get("digest"),
+        missing=document.get("missing", []),
+        missing_count=document.get("missing_count", 0),
         result_files=result.get("files", 0),
         reused=document.get("reused", 0),
         priority=document["spec"].get("priority", 0),

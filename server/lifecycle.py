@@ -3,8 +3,8 @@
     state        moved on by
     open         a worker's results (accept, fail_replica), leases ending (release); settle() decides each time
     accepted     final: `quorum` equal results, each from another client; one of them is canonical
-    failed       final: too many failed replicas, or too many results without a quorum
-    cancelled    final: its job ended first
+    failed       too many failed replicas, or too many results without a quorum; moved on by reopen
+    cancelled    its job ended first; moved on by reopen
 
     replica      meaning                                         moved on by
     leased       its client may run the chunk                    accept, fail_replica, release
@@ -92,6 +92,8 @@ class Chunk(msgspec.Struct, frozen=True):
     """Digest of the canonical result, once accepted."""
     size: int | None = None
     error: str = ""
+    earlier_failures: int = 0
+    """Failed runs from before it was opened again."""
     reused: str = ""
     """The chunk of an earlier job whose result was taken over."""
 
@@ -251,6 +253,18 @@ def forgive(chunk: Chunk) -> Chunk:
     return replace(chunk, replicas=forgiven, version=chunk.version + 1)
 
 
+def reopen(chunk: Chunk) -> Chunk:
+    """Its job runs again: a chunk without a result is tried anew. Failures are forgotten, but for their number; results
+    are kept and vote, except where there were so many that no two seem to be equal."""
+    if chunk.state not in ("failed", "cancelled"):
+        return chunk
+    returned = tuple(r for r in chunk.replicas if r.state == "returned")
+    kept = () if _never_repeats(chunk, len(returned)) else returned
+    earlier = chunk.earlier_failures + sum(1 for r in chunk.replicas if r.state == "failed")
+    again = replace(chunk, state="open", replicas=kept, lost=0, error="", earlier_failures=earlier)
+    return _settle(replace(again, version=chunk.version + 1))
+
+
 def cancel(chunk: Chunk) -> Chunk:
     """Its job has ended."""
     if chunk.state != "open":
@@ -310,6 +324,10 @@ def _accepted(chunk: Chunk, digest: str) -> Chunk:
     return replace(chunk, state="accepted", need=0, replicas=judged, digest=digest, size=size)
 
 
+def _never_repeats(chunk: Chunk, results: int) -> bool:
+    return results >= chunk.quorum + EXTRA_RESULTS
+
+
 def _end_leases(chunk: Chunk) -> Chunk:
     ended = tuple(replace(r, state="gone") if r.state in LIVE else r for r in chunk.replicas)
     return replace(chunk, replicas=ended)
@@ -328,7 +346,7 @@ def _hopeless(chunk: Chunk, results: int) -> str:
             f"chunk {chunk.index} was lost with its worker {chunk.lost} times: the program may take its container down"
             " with it"
         )
-    if results >= chunk.quorum + EXTRA_RESULTS:
+    if _never_repeats(chunk, results):
         return (
             f"chunk {chunk.index} gave {results} results and no {chunk.quorum} of them are equal: the program's output"
             " differs from run to run (random seeds, times, unordered output?)"

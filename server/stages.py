@@ -5,6 +5,7 @@ import hashlib
 from dockercomp.protocol.bundle import BadBundle
 from dockercomp.protocol.orders import JobSpec
 from server import plan
+from server.failures import Failures
 from server.manifests import pack
 from server.merging import merged
 from server.scheduling import running_job, stages_of
@@ -12,6 +13,7 @@ from server.sections import Sections, directories
 from server.sources import Sources
 from server.store import Store
 from server.store.blobs import BlobReader, stream
+from server.store.chunks import Failed
 from server.store.connection import Document
 
 
@@ -20,29 +22,39 @@ class Stages:
         self._store = store
         self._sources = sources
         self._sections = Sections(store)
+        self._failures = Failures(store, sources)
 
     def advance(self, job: Document) -> bool:
         """Let reducers begin whose inputs are there, and end a running job that is complete or has failed; True where
         something moved."""
         stored = self._store.jobs.by_id(job["_id"])
-        if stored is None or stored["state"] != "running" or stored.get("waits_for") or stored.get("reuse"):
+        if stored is None or stored["state"] != "running" or _not_begun(stored):
             return False
-        failed = self._store.chunks.first_failed(stored["_id"])
-        if failed is not None:
-            return self.fail(stored["_id"], failed.error)
+        failed = self._store.chunks.failed_by_stage(stored["_id"])
         try:
-            return self._advance(stored, running_job(stored).spec)
+            moved = self._advance(stored, running_job(stored).spec, failed)
         except BadBundle as error:
-            return self.fail(stored["_id"], f"{error}; submit it again with a quorum")
+            return self._fail(stored["_id"], f"{error}; submit it again with a quorum", {})
+        return moved or self._judge(stored, failed)
 
-    def fail(self, job: str, error: str) -> bool:
-        """End a job as failed, saying why."""
-        return self._store.jobs.end(job, "failed", {"error": error})
+    def _judge(self, job: Document, failed: dict[int, Failed]) -> bool:
+        """End a job whose failed chunks leave nothing to do, or are too many; note those that it has."""
+        verdict = self._failures.judge(job, failed)
+        if verdict.error:
+            return self._fail(job["_id"], verdict.error, verdict.missing)
+        if verdict.missing:
+            self._store.jobs.note(job["_id"], verdict.missing)
+        return False
 
-    def _advance(self, job: Document, spec: JobSpec) -> bool:
+    def _fail(self, job: str, error: str, missing: Document) -> bool:
+        return self._store.jobs.end(job, "failed", {"error": error, **missing})
+
+    def _advance(self, job: Document, spec: JobSpec, failed: dict[int, Failed]) -> bool:
         stages, moved = stages_of(job), False
         for number, stage in enumerate(stages):
             done = self._done(job, number)
+            if number in failed:
+                done = min(done, failed[number].first)
             complete = done == stage["total"] and self._counted(job, number)
             if number + 1 == len(stages):
                 return self._finish(job, spec) if complete else moved
@@ -102,6 +114,12 @@ class Stages:
         size = self._store.blobs.received(digest)
         packed, _ = pack([(digest, size)])
         return self._store.blobs.put(packed), size
+
+
+def _not_begun(job: Document) -> bool:
+    """Whether its chunks are not all in the state that counts: it waits for others' results, takes over its own, or is
+    being opened again."""
+    return bool(job.get("waits_for") or job.get("reuse") or job.get("reopening"))
 
 
 _VERDICTS = ("returned", "wrong", "failed")

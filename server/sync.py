@@ -157,15 +157,13 @@ class Sync:
         self, jobs: Sequence[RunningJob], changes: Sequence[tuple[Chunk, Chunk]], ranges: dict[str, list[str]]
     ) -> None:
         """Count what was stored, close the ranges whose chunks now exist, and move on a job that this completed."""
-        failed = {after.job: after.error for _, after in changes if after.state == "failed"}
-        for job_id, error in failed.items():
-            self._stages.fail(job_id, error)
+        failed = {after.job for _, after in changes if after.state == "failed"}
         counters = self._verification.count(changes)
         for job in jobs:
             counted = counters.get(job.id, Counter())
             if counted or job.id in ranges:
                 now = self._store.jobs.count(job.id, dict(counted), ranges.get(job.id, []))
-                if _completed_a_stage(job, counted, now):
+                if job.id in failed or _completed_a_stage(job, counted, now):
                     self._stages.advance(job.document)
 
     def _leases(self, jobs: dict[str, RunningJob], given: Sequence[Chunk], client: Document, sync: str) -> list[Lease]:

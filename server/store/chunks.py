@@ -1,6 +1,7 @@
 """The collection `chunks`: one document a chunk, born when leased, changed only by compare-and-set on its version."""
 
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -13,6 +14,15 @@ from server.lifecycle import Chunk
 from .connection import QUICK, Document, store_errors
 
 _DUPLICATE_KEY = 11000
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The given-up chunks of a stage: how many, the lowest index, and why the one of the highest index was."""
+
+    count: int
+    first: int
+    error: str
 
 
 class Chunks:
@@ -141,9 +151,39 @@ class Chunks:
             found = self._chunks.find_one(query, {"index": 1}, sort=[("_id", 1)], hint="open_in_order")
         return None if found is None else int(found["index"])
 
-    def first_failed(self, job: str) -> Chunk | None:
-        found = self._find({"job": job, "state": "failed"}, limit=1)
-        return found[0] if found else None
+    def any_open(self, job: str) -> bool:
+        with store_errors():
+            return self._chunks.find_one({"state": "open", "job": job}, {"_id": 1}) is not None
+
+    def failed_by_stage(self, job: str) -> dict[int, Failed]:
+        """The given-up chunks of a job; almost always none."""
+        pipeline: list[Document] = [
+            {"$match": {"job": job, "state": "failed"}},
+            {"$sort": {"_id": 1}},
+            {
+                "$group": {
+                    "_id": "$stage",
+                    "count": {"$sum": 1},
+                    "first": {"$first": "$index"},
+                    "error": {"$last": "$error"},
+                }
+            },
+        ]
+        with store_errors():
+            found = self._chunks.aggregate(pipeline)
+            return {each["_id"]: Failed(each["count"], each["first"], each["error"]) for each in found}
+
+    def failed(self, job: str, limit: int) -> list[Chunk]:
+        """The first given-up chunks of a job."""
+        with store_errors():
+            found = self._chunks.find({"job": job, "state": "failed"}).sort("_id", 1).limit(limit)
+            return [_from_document(each) for each in found]
+
+    def without_result(self, job: str, after: str, limit: int) -> list[Chunk]:
+        """Chunks of a job that ended without a result (failed, or cancelled with the job), after the id `after`."""
+        query = {"_id": {"$gt": after or f"{job}.", "$lt": f"{job}/"}, "state": {"$in": ["failed", "cancelled"]}}
+        with store_errors():
+            return [_from_document(found) for found in self._chunks.find(query).sort("_id", 1).limit(limit)]
 
     def with_failures(self, job: str, limit: int) -> list[Chunk]:
         """Chunks of a job that failed, then open ones of which a run failed. Two round trips at most."""
