@@ -12,14 +12,17 @@ from flask_wtf import CSRFProtect
 
 from dockercomp.protocol.signing import public_key
 from server import dashboard
-from server.api import clients, jobs, operations, transfers, workers
+from server.api import clients, jobs, operations, results, transfers, workers
 from server.api.binding import bind
 from server.api.services import Services
 from server.enrolment import Enrolment
 from server.inputs import Inputs
 from server.jobs import Submission
 from server.metrics import Metrics
+from server.naming import Names
 from server.people import People
+from server.plotting import Plotting
+from server.results import Results
 from server.scheduling import Scheduling
 from server.settings import Settings, read, read_secrets
 from server.sources import Sources
@@ -57,6 +60,7 @@ def create_app(settings: Settings | None = None) -> Flask:
             **workers.HANDLERS,
             **transfers.HANDLERS,
             **jobs.HANDLERS,
+            **results.HANDLERS,
             **clients.HANDLERS,
         },
     )
@@ -74,11 +78,15 @@ def make_services(settings: Settings) -> Services:
     store = open_store(settings)
     inputs = Inputs(store, Sources(store, private_urls=settings.private_urls))
     metrics = Metrics()
+    found = Results(store, inputs.sources)
     return Services(
         settings=settings,
         secrets=secrets,
         store=store,
         inputs=inputs,
+        names=Names(inputs.sources),
+        results=found,
+        plotting=Plotting(found),
         sync=Sync(store, inputs, metrics, heartbeat_s=settings.heartbeat_s),
         submission=Submission(store, secrets.signing_seed, inputs.sources, private_urls=settings.private_urls),
         enrolment=Enrolment(store, public_key(secrets.signing_seed)),

@@ -13,8 +13,6 @@ from server.lifecycle import Chunk
 from server.scheduling import rules_of, running_job, stages_of, unfit
 from server.store.connection import Document
 
-_STAGE_NAMES: tuple[Literal["map"], Literal["reduce"]] = ("map", "reduce")
-
 
 def job(document: Document, pool: Sequence[Document]) -> JobView:
     """A job, with why it waits judged from the clients now alive."""
@@ -68,12 +66,14 @@ def why_waiting(document: Document, pool: Sequence[Document]) -> str:
     return ""
 
 
-def chunk(found: Chunk) -> ChunkView:
+def chunk(found: Chunk, job: Document) -> ChunkView:
     return ChunkView(
         id=found.id,
-        stage=_STAGE_NAMES[found.stage],
+        stage=job["stages"][str(found.stage)]["name"],
         index=found.index,
         state=found.state,
+        reused_from=found.reused,
+        error=found.error,
         digest=found.digest,
         size=found.size,
         replicas=[

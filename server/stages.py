@@ -4,12 +4,12 @@ import hashlib
 
 from dockercomp.protocol.bundle import BadBundle
 from dockercomp.protocol.orders import JobSpec
-from server import plan
+from server import plan, result_files
 from server.failures import Failures
 from server.manifests import pack
 from server.merging import merged
 from server.scheduling import running_job, stages_of
-from server.sections import Sections, directories
+from server.sections import Sections
 from server.sources import Sources
 from server.store import Store
 from server.store.blobs import BlobReader, stream
@@ -98,13 +98,11 @@ class Stages:
         totals = {f"accepted_{number}": stage["total"] for number, stage in enumerate(stages_of(job))}
         self._store.jobs.set_counters(job["_id"], {**{key: counted[key] for key in _VERDICTS}, **totals})
         digest = _digest(self._sources.results(manifest))
-        files = self._files(manifest) if plan.bundled(spec, last) else 0
-        result = {"manifest": manifest, "size": size, "digest": digest, "bundled": files > 0, "files": files}
+        result: Document = {"manifest": manifest, "size": size, "digest": digest, "bundled": plan.bundled(spec, last)}
+        if result["bundled"]:
+            listed, files = result_files.make(self._store, self._sources.manifest(manifest))
+            result |= {"files": files, "file_table": listed}
         return self._store.jobs.end(job["_id"], "completed", {"result": result})
-
-    def _files(self, manifest: str) -> int:
-        """How many files the results of bundles hold. Raises BadBundle."""
-        return sum(len(found) for _, _, found in directories(self._store, self._sources.manifest(manifest)))
 
     def _merge(self, manifest: str) -> tuple[str, int]:
         """The sorted results of several reducers as one sorted result, stored as one blob."""

@@ -22,6 +22,7 @@ _HEAD = struct.Struct("<Q")
 _ROW = struct.Struct("<32sQQQQQB7x")
 _KINDS: tuple[Literal["stored"], Literal["results"], Literal["url"]] = ("stored", "results", "url")
 _NO_DIGEST = "0" * 64
+_SCAN = 1 << 20
 
 
 class Label(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -100,6 +101,19 @@ class Table:
     def rows(self, first: int = 0, last: int | None = None) -> Iterator[Row]:
         for number in range(first, self._length if last is None else min(last, self._length)):
             yield self.row(number)
+
+    def find(self, name: str) -> Row | None:
+        """The row of this name, if its label holds nothing else. Reads through all labels."""
+        wanted = msgspec.json.encode(Label(name))
+        labels, at = _HEAD.size + self._length * _ROW.size, 0
+        end = self._fields(self._length - 1)[5] if self._length else 0
+        while at < end:
+            # A quote within a name is written \\", so a label is found only where one stands.
+            found = self._reader.read_at(labels + at, min(_SCAN + len(wanted), end - at)).find(wanted)
+            if found >= 0:
+                return self.row(bisect_right(range(self._length), at + found, key=lambda n: self._fields(n)[5]))
+            at += _SCAN
+        return None
 
     def of_chunk(self, index: int) -> tuple[Row, int]:
         """The row that a chunk lies in, and its number within that row."""

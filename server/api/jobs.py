@@ -6,10 +6,9 @@ from typing import Any
 from flask import Response, request
 
 from dockercomp.machine.image_archive import ImageArchiveError, archive_pin
-from dockercomp.protocol.errors import BadRequest, Conflict, Forbidden, InvalidJob, NotFound
+from dockercomp.protocol.errors import BadRequest, Forbidden, InvalidJob, NotFound
 from dockercomp.protocol.orders import ImagePin
 from dockercomp.protocol.views import (
-    ChunkPage,
     Forecast,
     ImageList,
     ImageRegistration,
@@ -19,12 +18,10 @@ from dockercomp.protocol.views import (
     SubmitRequest,
 )
 from server import describing
-from server.api.responses import message, ranged
+from server.api.responses import message
 from server.api.services import Caller, Services
 from server.forecast import forecast
 from server.store.connection import Document
-
-_STAGES = {"map": 0, "reduce": 1}
 
 
 def submit(services: Services, caller: Caller, body: SubmitRequest) -> Response:
@@ -55,28 +52,6 @@ def job_cancel(services: Services, caller: Caller, _: None, job: str) -> JobView
         raise NotFound(f"there is no job {job} of yours")
     services.store.jobs.end(job, "cancelled", {"error": f"cancelled by {caller.id}"})
     return _view(services, services.job(job))
-
-
-def job_result(services: Services, caller: Caller, _: None, job: str) -> Response:
-    document = services.job(job)
-    if document["state"] != "completed":
-        raise Conflict(f"job {job} has no result: it is {document['state']}")
-    reader = services.inputs.results(document["result"]["manifest"])
-    return ranged(request, reader, ETag=f'"{document["result"]["digest"]}"')
-
-
-def job_chunks(services: Services, caller: Caller, _: None, job: str) -> ChunkPage:
-    services.job(job)
-    stage = request.args.get("stage", "")
-    if stage and stage not in _STAGES:
-        raise BadRequest("?stage= is map or reduce")
-    limit = page_limit()
-    found = services.store.chunks.page(
-        job, _STAGES.get(stage), request.args.get("state", ""), request.args.get("cursor", ""), limit
-    )
-    return ChunkPage(
-        chunks=[describing.chunk(each) for each in found], next=found[-1].id if len(found) == limit else None
-    )
 
 
 def images(services: Services, caller: Caller, _: None) -> ImageList:
@@ -146,8 +121,6 @@ HANDLERS: dict[str, Any] = {
     "jobs": jobs,
     "job": job,
     "job_cancel": job_cancel,
-    "job_result": job_result,
-    "job_chunks": job_chunks,
     "images": images,
     "image_register": image_register,
 }

@@ -9,6 +9,9 @@ from server.enrolment import Enrolment
 from server.inputs import Inputs
 from server.jobs import Submission
 from server.metrics import Metrics
+from server.naming import Names
+from server.plotting import Plotting
+from server.results import Results
 from server.scheduling import Scheduling
 from server.settings import Secrets, Settings
 from server.store import Store
@@ -34,6 +37,9 @@ class Services:
     secrets: Secrets
     store: Store
     inputs: Inputs
+    names: Names
+    results: Results
+    plotting: Plotting
     sync: Sync
     submission: Submission
     enrolment: Enrolment

@@ -47,7 +47,7 @@ def make(services: Services) -> Blueprint:
                 "dashboard/jobs/actions.html", lambda: {"job": view, "may_cancel": may_cancel}, 2 * running
             ),
             "progress": Part("dashboard/jobs/progress.html", lambda: {"job": view}, 2 if running else 0),
-            "failures": Part("dashboard/jobs/failures.html", lambda: failures(view), 5 if running else 0),
+            "failures": Part("dashboard/jobs/failures.html", lambda: failures(document, view), 5 if running else 0),
         }
         return show("dashboard/jobs/job.html", parts, job=view, spec=document["spec"])
 
@@ -56,10 +56,10 @@ def make(services: Services) -> Blueprint:
         job_cancel(services, Caller("user", id=current_user.id, role=current_user.role), None, job)
         return redirect(url_for("jobs.job", job=job), 303)
 
-    def failures(view: JobView) -> dict[str, Any]:
+    def failures(document: Document, view: JobView) -> dict[str, Any]:
         """Chunks with failed runs; asked for only where the counters say that there are any."""
         found = store.chunks.with_failures(view.id, _FAILURES_SHOWN) if view.failures or view.state == "failed" else []
-        return {"job": view, "chunks": [_with_failed_runs(describing.chunk(each)) for each in found]}
+        return {"job": view, "chunks": [_with_failed_runs(describing.chunk(each, document)) for each in found]}
 
     def pool() -> list[Document]:
         return store.clients.alive_since(store.duties.read_now() - silent_after_s)

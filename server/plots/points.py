@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from dockercomp.protocol.orders import PlotSpec
@@ -37,12 +37,17 @@ class Points:
         return f"A {kind} chart of {names} by {self.x_name}: {len(self.x)} points, {first}the last is {self.x[-1]}."
 
 
-def as_csv(header: Sequence[str], rows: object) -> str:
+def as_csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """CSV with a header; numbers are written so that reading them gives them back, gaps as nothing."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(header)
-    writer.writerows(rows)  # type: ignore[arg-type]
+    writer.writerows([_plain(cell) for cell in row] for row in rows)
     return out.getvalue()
+
+
+def _plain(cell: object) -> object:
+    return int(cell) if isinstance(cell, float) and cell.is_integer() and abs(cell) < 1e15 else cell
 
 
 def choose(spec: PlotSpec, table: Table) -> Points:

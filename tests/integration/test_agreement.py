@@ -131,6 +131,8 @@ def test_provenance_shows_times_and_words_of_a_run(store: Store) -> None:
     volunteer.send(volunteer.request(0))
     chunk = store.chunks.by_id(f"{job}.0.000000000000")
     assert chunk is not None
-    (replica,) = describing.chunk(chunk).replicas
+    document = store.jobs.by_id(job)
+    assert document is not None
+    (replica,) = describing.chunk(chunk, document).replicas
     assert (replica.wall_s, replica.cpu_s) == (2.5, 1e9)
     assert len(replica.log_head) == 2048 and replica.log_head[0] == "b" and replica.log_head[-1] == "e"
