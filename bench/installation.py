@@ -93,8 +93,8 @@ def installed() -> Iterator[Installation]:
     with tempfile.TemporaryDirectory(prefix="dc-bench-") as folder:
         environ = {"DC_HOME": f"{folder}/h", "DC_PORT": str(free_port()), "PATH": os.environ["PATH"]}
         found = Installation(read(environ, None))
-        instance.start(found.settings, lambda _: None)
         try:
+            instance.start(found.settings, lambda _: None)
             yield found
         finally:
             found.stop_workers()
