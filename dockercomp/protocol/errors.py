@@ -4,6 +4,7 @@ DockercompError
 ├── BadRequest            400  the request cannot be read
 │   ├── InvalidJob        422  a job file or submission that cannot run
 │   ├── InvalidAllocation 422  an allocation out of range
+│   ├── NotPlottable      422  a plot whose data is not what it needs
 │   ├── ChecksumMismatch  422  bytes arrived that are not what their digest says
 │   └── ProtocolUnsupported 400
 ├── Unauthorized          401  no or wrong credentials
@@ -52,6 +53,12 @@ class InvalidAllocation(BadRequest):
     """An allocation that is not a possible one, such as zero CPUs or more than the ceiling."""
 
     status, code, title = 422, "invalid_allocation", "This allocation is not possible"
+
+
+class NotPlottable(BadRequest):
+    """A declared plot cannot be drawn: the data is no table, or lacks a column. The result itself is not touched."""
+
+    status, code, title = 422, "not_plottable", "This plot cannot be drawn"
 
 
 class ChecksumMismatch(BadRequest):
