@@ -53,8 +53,8 @@ class Installation:
     def client(self) -> Client:
         return Client(self.master.url, self.master.admin_token)
 
-    def add_worker(self, number: int) -> Path:
-        """Start a worker under a supervisor of its own; returns its DC_HOME."""
+    def add_worker(self, number: int, **extra: str) -> Path:
+        """Start a worker under a supervisor of its own, with `extra` configuration; returns its DC_HOME."""
         home = self.master.home / f"w{number}"
         home.mkdir()
         self.homes.append(home)
@@ -68,6 +68,7 @@ class Installation:
             "DC_CPUS": "1",
             "DC_MEMORY": "512MiB",
             "DC_DOCKER_HOST": self.engine_host,
+            **extra,
         }
         program = Program(
             name="worker",

@@ -12,6 +12,9 @@ from server.settings import Settings
 from server.store import Store, mongod, schema
 from server.store.blobs import DirectoryBlobs
 from server.store.connection import connect
+from tests.integration.shelf_parts import shelf
+
+__all__ = ["shelf"]
 from tests.integration.docker_parts import Start, container_of, engine_for
 from worker.container import WarmContainer
 from worker.engine import Engine

@@ -1,0 +1,1 @@
+./map.pl <"$1" | ./reduce.pl

@@ -1,0 +1,1 @@
+python3 parallel.py <"$1"

@@ -1,0 +1,1 @@
+./mapper.py <"$1" | LC_ALL=C sort | ./reducer.py
