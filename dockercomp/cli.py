@@ -13,9 +13,10 @@ from .cli_admin import COMMANDS
 from .client import Client
 from .job import Job, OutputError
 from .options import json_option, pass_session, with_client
-from .progress import counts, display, span
+from .progress import counts, display, sending, span
 from .protocol.errors import DockercompError
-from .protocol.views import ChunkView, JobView
+from .protocol.orders import JobSpec
+from .protocol.views import ChunkView, InputFile, JobView
 from .terminal import EXIT_CODES, FAILED, INTERRUPTED, OK, Session
 
 
@@ -31,18 +32,19 @@ def cli() -> None:
 
 @cli.command()
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.argument("input", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("input", nargs=-1)
 @click.option("--output", type=click.Path(path_type=Path), help="Wait, then write DIR/result and DIR/job.json.")
 @click.option("--watch", is_flag=True, help="Follow the job until it ends.")
 @with_client
 def submit(
-    session: Session, client: Client, folder: Path, input: tuple[Path, ...], output: Path | None, watch: bool
+    session: Session, client: Client, folder: Path, input: tuple[str, ...], output: Path | None, watch: bool
 ) -> int:
     """Submit the job folder FOLDER over the files and folders INPUT."""
     job = jobfolder.load(folder)
-    found = inputs.collect(job.spec, input)
-    _prepare(output)
-    made = client.submit_collected(job, found, tell=session.say)
+    with inputs.collect(job.spec, input) as found:
+        _prepare(output)
+        with sending(session.err) as told:
+            made = client.submit_collected(job, found, tell=session.say, told=told)
     if watch or output:
         session.say(f"job {made.id} is submitted")
         return _follow(session, made, output)
@@ -120,16 +122,15 @@ def cancel(session: Session, client: Client, job: str) -> None:
 
 @cli.command()
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.argument("input", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("input", nargs=-1)
 @json_option
 @pass_session
-def validate(session: Session, folder: Path, input: tuple[Path, ...]) -> None:
+def validate(session: Session, folder: Path, input: tuple[str, ...]) -> None:
     """Check a job folder (and INPUT) without sending anything."""
     job = jobfolder.load(folder)
-    found = inputs.collect(job.spec, input) if input else []
     with tempfile.TemporaryFile() as tar:
         packed = jobfolder.pack(job.path, tar)
-    answer = {"spec": job.spec, "program": packed.digest, "inputs": [each.wire for each in found]}
+    answer = {"spec": job.spec, "program": packed.digest, "inputs": _listed(job.spec, input)}
     stages = "map and reduce" if job.spec.reduce else "map"
     text = f"{job.spec.name}: {stages} over {job.spec.input.split}, {packed.size:,} bytes of program; all is well"
     session.answer(answer, lambda: print(text))
@@ -144,6 +145,13 @@ def init(session: Session, name: Path) -> None:
     starter.create(name)
     text = f"{name} is ready; try: dockercomp submit {name} {name}/example.txt --watch --output {name}-out"
     session.answer({"folder": str(name)}, lambda: print(text))
+
+
+def _listed(spec: JobSpec, input: tuple[str, ...]) -> list[InputFile]:
+    if not input:
+        return []
+    with inputs.collect(spec, input) as found:
+        return list(itertools.islice(found, 1000))
 
 
 # --- parts of commands -----------------------------------------------------------------------------------------------

@@ -8,13 +8,13 @@
 Every error is a DockercompError; Unavailable means that the master did not answer.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
 from . import credentials, inputs, jobfolder, submission
 from .images import Archive
-from .inputs import LocalInput
+from .inputs import Collected
 from .job import Job
 from .jobfolder import JobFolder
 from .master import Master
@@ -30,7 +30,7 @@ from .protocol.views import (
     TokenAnswer,
     TokenRequest,
 )
-from .submission import Tell
+from .submission import Tell, Told
 
 
 class Client:
@@ -62,26 +62,28 @@ class Client:
         key: str = "",
         tell: Tell = lambda _: None,
     ) -> Job:
-        """Submit the job folder `folder` over `files`, files and folders; sends what the master does not have yet.
+        """Submit the job folder `folder` over `files`: files, folders, patterns, URLs, `job:ID` for a job's result.
 
-        `reuse` False computes again what an earlier job computed already. A repeated `key` gives the job it made
-        before. `tell` gets a sentence before each upload. Raises JobFileError, InputError, UnknownImage, InvalidJob.
+        Sends what the master does not have yet. `reuse` False computes again what an earlier job computed already. A
+        repeated `key` gives the job it made before. `tell` gets a sentence before inputs are sent. Raises JobFileError,
+        InputError, UnknownImage, InvalidJob.
         """
         read = folder if isinstance(folder, JobFolder) else jobfolder.load(Path(folder))
-        found = inputs.collect(read.spec, [Path(each) for each in files])
-        return self.submit_collected(read, found, reuse=reuse, key=key, tell=tell)
+        with inputs.collect(read.spec, files) as found:
+            return self.submit_collected(read, found, reuse=reuse, key=key, tell=tell)
 
     def submit_collected(
         self,
         folder: JobFolder,
-        found: Sequence[LocalInput],
+        found: Collected,
         *,
         reuse: bool | None = None,
         key: str = "",
         tell: Tell = lambda _: None,
+        told: Told = lambda done, total: None,
     ) -> Job:
-        """The same over inputs that inputs.collect found."""
-        view = submission.submit(self._master, folder, found, reuse=reuse, key=key, tell=tell)
+        """The same over inputs that inputs.collect found; `told` gets the bytes sent so far and in all."""
+        view = submission.submit(self._master, folder, found, reuse=reuse, key=key, tell=tell, told=told)
         return Job(self._master, view.id, view)
 
     def job(self, job: str) -> Job:

@@ -1,100 +1,217 @@
-"""The input files of a job as they lie on the scientist's machine: found, named, measured, before anything is sent."""
+"""The inputs of a job: found, named and measured before anything is sent; then sent, small ones many at a time.
+
+Each is read once for its digest and, where the master lacks it, once more to be sent; memory stays flat however many
+there are and however large. What changed between the two readings is named.
+"""
 
 import hashlib
-import os
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+import tempfile
+import zlib
+from collections.abc import Callable, Collection, Iterator, Sequence
+from itertools import zip_longest
 from pathlib import Path
+from typing import IO, Self
 
-from .protocol.errors import BadRequest
-from .protocol.orders import JobSpec
+import msgspec
+
+from .catalogue import Catalogue, Planned
+from .expansion import expand
+from .protocol.errors import ChecksumMismatch
+from .protocol.orders import NUMBER_SPLITS, JobSpec
 from .protocol.views import InputFile
+from .source import InputError, Source
+
+__all__ = ["Collected", "InputError", "collect"]
+
+SMALL = 2**20
+"""Inputs below so many bytes travel together."""
+PACK = 64 * 2**20
+MOST_PACKED = 10_000
+"""An upload of small inputs has at most so many bytes, and so many of them."""
+_BLOCK = 2**20
+
+Missing = Callable[[Sequence[str]], Collection[str]]
+"""Which of these uploads, by digest, the master does not have."""
+Upload = Callable[[str, int, IO[bytes]], None]
+"""Sends an upload: its digest, its size, its bytes."""
 
 
-class InputError(BadRequest):
-    """An input that is missing, empty or unreadable; nothing was sent."""
+def collect(spec: JobSpec, given: Sequence[str | Path]) -> "Collected":
+    """Find and read the inputs that `given` stands for. Raises InputError."""
+    split = spec.input.split
+    if split in NUMBER_SPLITS and given:
+        raise InputError(f'a job with split = "{split}" takes no INPUT, but {given[0]} was given')
+    if split not in NUMBER_SPLITS and not given:
+        raise InputError(
+            f'a job with split = "{split}" needs at least one INPUT: a file, folder, pattern, URL or job:ID'
+        )
+    found = Collected(lambda: expand(spec.input, given), by_name=split == "files")
+    try:
+        found.read()
+        if split not in ("files", *NUMBER_SPLITS) and not found.size and not found.elsewhere:
+            raise InputError("there is nothing in the inputs: every file is empty")
+    except BaseException:
+        found.close()
+        raise
+    return found
 
 
-@dataclass(frozen=True)
-class LocalInput:
-    """One input file. `name` is its path as the program sees it: below the INPUT folder, or the file's own name."""
+class Collected:
+    """Inputs that were read. Holds a temporary file until it is closed. Not for several threads at once."""
 
-    name: str
-    path: Path
-    size: int
-    digest: str
+    def __init__(self, expanded: Callable[[], Iterator[Source | InputFile]], *, by_name: bool) -> None:
+        self._expanded = expanded
+        self._by_name = by_name
+        self._catalogue = Catalogue()
+        self.elsewhere = 0
+        """Inputs that are not sent from here: URLs, results of jobs."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._catalogue.close()
+
+    def __len__(self) -> int:
+        return self._catalogue.inputs
 
     @property
-    def wire(self) -> InputFile:
-        return InputFile(name=self.name, digest=self.digest, size=self.size)
+    def size(self) -> int:
+        """Bytes of all inputs that are sent from here."""
+        return self._catalogue.size
+
+    def __iter__(self) -> Iterator[InputFile]:
+        """All inputs as they are submitted: for a files split by name, else in the order given."""
+        return self._catalogue.files(by_name=self._by_name)
+
+    # --- reading ---------------------------------------------------------------------------------------------------
+
+    def read(self) -> None:
+        """The first reading: sizes and digests of everything. Raises InputError."""
+        pack = _Pack(self._catalogue)
+        for found in self._expanded():
+            if isinstance(found, InputFile):
+                self.elsewhere += 1
+                self._catalogue.add_elsewhere(found)
+                continue
+            with found.open() as file:
+                head = file.read(SMALL)
+                if len(head) < SMALL:
+                    pack.add(found.name, head)
+                else:
+                    pack.end()
+                    self._add_large(found.name, head, file)
+        pack.end()
+        if self._by_name and (name := self._catalogue.twice()):
+            raise InputError(_both(name, self._expanded()))
+
+    def _add_large(self, name: str, head: bytes, file: IO[bytes]) -> None:
+        digest, size = hashlib.sha256(head), len(head)
+        while block := file.read(_BLOCK):
+            digest.update(block)
+            size += len(block)
+        self._catalogue.add(name, size, 0, 0)
+        self._catalogue.end_upload(digest.hexdigest(), size)
+
+    # --- sending ---------------------------------------------------------------------------------------------------
+
+    def ask(self, missing: Missing) -> tuple[int, int]:
+        """Learn what the master has already; returns the inputs and bytes that it has not."""
+        for digests in self._catalogue.digests():
+            lacking = set(missing(digests))
+            self._catalogue.mark_here([digest for digest in digests if digest not in lacking])
+        return self._catalogue.unsent()
+
+    def send(self, upload: Upload) -> None:
+        """Send what the master does not have, reading it again. Raises InputError where an input has changed."""
+        if self._catalogue.unsent()[0] == 0:
+            return
+        sources = (found for found in self._expanded() if isinstance(found, Source))
+        with tempfile.TemporaryFile(prefix="dockercomp-") as pack:
+            for source, row in zip_longest(sources, self._catalogue.planned()):
+                if source is None or row is None or source.name != row.name:
+                    raise InputError(
+                        f"{_named(source, row)} came or went while the inputs were being sent; submit again"
+                    )
+                if row.here:
+                    continue
+                if row.last and row.size == row.upload_size:
+                    _send_alone(source, row, upload)
+                else:
+                    _append(source, row, pack)
+                    if row.last:
+                        pack.seek(0)
+                        upload(row.digest, row.upload_size, pack)
+                        pack.seek(0)
+                        pack.truncate()
+
+    def listed(self, target: IO[bytes]) -> tuple[str, int]:
+        """Write the list of inputs to `target`; returns its digest and size."""
+        digest, size = hashlib.sha256(), 0
+        for file in self:
+            line = msgspec.json.encode(file) + b"\n"
+            digest.update(line)
+            size += target.write(line)
+        target.seek(0)
+        return digest.hexdigest(), size
 
 
-def collect(spec: JobSpec, paths: Sequence[Path]) -> list[LocalInput]:
-    """The inputs of a job, read once for their digests; a folder stands for all files below it, hidden ones left out.
+class _Pack:
+    """Small inputs on their way into one upload."""
 
-    In the order given, those of a folder by name; all by name for a files split. Raises InputError.
-    """
-    if spec.input.split == "range":
-        if paths:
-            raise InputError(f'a job with split = "range" takes no INPUT, but {paths[0]} was given')
-        return []
-    if not paths:
-        raise InputError(f'a job with split = "{spec.input.split}" needs at least one INPUT: a file or a folder')
-    found = [(name, path) for given in paths for name, path in _files(given)]
-    _check_names(found)
-    if spec.input.split == "files":
-        found.sort()
-    inputs = [_read(name, path) for name, path in found]
-    if spec.input.split != "files" and not any(each.size for each in inputs):
-        raise InputError("there is nothing in the inputs: every file is empty")
-    return inputs
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+        self._digest, self._size, self._files = hashlib.sha256(), 0, 0
 
+    def add(self, name: str, data: bytes) -> None:
+        if self._files == MOST_PACKED or self._size + len(data) > PACK:
+            self.end()
+        self._catalogue.add(name, len(data), self._size, zlib.crc32(data))
+        self._digest.update(data)
+        self._size, self._files = self._size + len(data), self._files + 1
 
-def _files(given: Path) -> Iterable[tuple[str, Path]]:
-    """The name and path of each file that one INPUT stands for."""
-    if given.is_dir():
-        found = [(path.relative_to(given).as_posix(), path) for path in _below(given)]
-        if not found:
-            raise InputError(f"{given} is an empty folder (files whose name begins with a dot do not count)")
-        return sorted(found)
-    if not given.exists():
-        raise InputError(f"{given} does not exist")
-    if not given.is_file():
-        raise InputError(f"{given} is neither a file nor a folder; write it to a file first")
-    if given.stat().st_size == 0:
-        raise InputError(f"{given} is empty")
-    return [(given.name, given)]
+    def end(self) -> None:
+        if self._files:
+            self._catalogue.end_upload(self._digest.hexdigest(), self._size)
+            self._digest, self._size, self._files = hashlib.sha256(), 0, 0
 
 
-def _below(folder: Path) -> Iterator[Path]:
-    for root, folders, files in os.walk(folder, onerror=_unreadable):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in files:
-            path = Path(root, name)
-            if not name.startswith(".") and (path.is_file() or not path.exists()):
-                yield path
-
-
-def _unreadable(error: OSError) -> None:
-    raise InputError(f"{error.filename} cannot be read: {error.strerror}") from error
-
-
-def _check_names(found: Iterable[tuple[str, Path]]) -> None:
-    seen: dict[str, Path] = {}
-    for name, path in found:
+def _send_alone(source: Source, row: Planned, upload: Upload) -> None:
+    with source.open() as file:
         try:
-            name.encode()
-        except UnicodeEncodeError:
-            raise InputError(f"{os.fsencode(path)!r}: its name is not UTF-8; rename it") from None
-        if name in seen:
-            raise InputError(f"{seen[name]} and {path} would both be named {name}; give the folder above them instead")
-        seen[name] = path
+            upload(row.digest, row.size, file)
+        except ChecksumMismatch as error:
+            if _digest(file) == row.digest:
+                raise
+            raise _changed(source) from error
+        if file.seek(0, 2) != row.size:
+            raise _changed(source)
 
 
-def _read(name: str, path: Path) -> LocalInput:
-    try:
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-            return LocalInput(name, path, file.tell(), digest)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+def _append(source: Source, row: Planned, pack: IO[bytes]) -> None:
+    with source.open() as file:
+        data = file.read(SMALL)
+    if len(data) != row.size or zlib.crc32(data) != row.crc:
+        raise _changed(source)
+    pack.write(data)
+
+
+def _digest(file: IO[bytes]) -> str:
+    file.seek(0)
+    return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+
+
+def _changed(source: Source) -> InputError:
+    return InputError(f"{source.place} changed while it was being sent; no job was made: submit again when it rests")
+
+
+def _named(source: Source | None, row: Planned | None) -> str:
+    return source.place if source is not None else row.name if row is not None else ""
+
+
+def _both(name: str, found: Iterator[Source | InputFile]) -> str:
+    places = [each.place if isinstance(each, Source) else each.url or each.job for each in found if each.name == name]
+    return f"{' and '.join(places[:2])} would both be named {name}; give the folder above them instead"

@@ -1,7 +1,7 @@
 """The routes of one master, called by any number of threads: each has a connection of its own."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import IO, Any, TypeVar
 from weakref import WeakSet
 
@@ -38,9 +38,13 @@ class Master:
         """The bytes behind a ranged route from `start` on, in checked parts."""
         return self._connection().read_parts(name, start=start, **parts)
 
-    def upload(self, digest: str, size: int, source: IO[bytes]) -> None:
+    def missing(self, digests: Sequence[str]) -> list[str]:
+        """Those of at most 10,000 blobs that the master does not have."""
+        return self._connection().missing(digests)
+
+    def upload(self, digest: str, size: int, source: IO[bytes], told: Callable[[int], None] = lambda _: None) -> None:
         """Send what the master does not have of the blob `digest`; see Connection.upload."""
-        self._connection().upload(digest, size, source)
+        self._connection().upload(digest, size, source, told)
 
     def pages(self, name: str, kind: type[P], params: dict[str, str] | None = None, **parts: str) -> Iterator[P]:
         """All pages of a paged route, each asked for when it is needed."""

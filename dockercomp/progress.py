@@ -2,11 +2,12 @@
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, TextColumn
+from rich.progress import BarColumn, DownloadColumn, TaskProgressColumn, TextColumn, TransferSpeedColumn
 from rich.progress import Progress as RichProgress
 
 from .protocol.views import JobView
@@ -145,3 +146,39 @@ class Lines:
 
     def close(self) -> None:
         pass
+
+
+# --- uploads ---------------------------------------------------------------------------------------------------------
+
+LARGE = 32 * 2**20
+"""Bytes below which sending is not worth a word."""
+
+
+@contextmanager
+def sending(console: Console) -> Iterator[Callable[[int, int], None]]:
+    """Shows how far an upload is: gives a function that is told the bytes sent so far and in all."""
+    if not console.is_terminal:
+        yield UploadLines(lambda text: console.print(text, highlight=False, markup=False, soft_wrap=True)).told
+        return
+    columns = (BarColumn(), TaskProgressColumn(), DownloadColumn(binary_units=True), TransferSpeedColumn())
+    with RichProgress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("", total=None, visible=False)
+        yield lambda done, total: bar.update(task, completed=done, total=total, visible=total >= LARGE)
+
+
+class UploadLines:
+    """A line at each tenth of the way."""
+
+    def __init__(self, write: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
+        self._write, self._clock = write, clock
+        self._first: tuple[float, int] | None = None
+        self._tenth = 0
+
+    def told(self, done: int, total: int) -> None:
+        now = self._clock()
+        first, before = self._first = self._first or (now, done)
+        tenth = 10 * done // total if total >= LARGE else 0
+        if tenth > self._tenth:
+            rate = (done - before) / (now - first) / 2**20 if now > first else 0.0
+            self._write(f"sent {10 * tenth:3d} %, {done:,} of {total:,} bytes, {rate:.1f} MiB/s")
+            self._tenth = tenth

@@ -2,49 +2,90 @@
 
 import tempfile
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from pathlib import Path
 
 import msgspec
 
 from . import jobfolder
-from .inputs import InputError, LocalInput
+from .inputs import Collected
 from .jobfolder import JobFolder
 from .master import Master
-from .protocol.errors import ChecksumMismatch, UnknownImage
+from .protocol.errors import UnknownImage
 from .protocol.orders import JobSpec
 from .protocol.views import ImageList, JobView, SubmitRequest
 
 Tell = Callable[[str], None]
+Told = Callable[[int, int], None]
+"""Told the bytes sent so far, and those to be sent in all."""
+
+MOST_INLINE = 1000
+"""More inputs than these are sent as a list of their own."""
 
 
 def submit(
     master: Master,
     folder: JobFolder,
-    inputs: Sequence[LocalInput],
+    inputs: Collected,
     *,
     reuse: bool | None = None,
     key: str = "",
     tell: Tell = lambda _: None,
+    told: Told = lambda done, total: None,
 ) -> JobView:
     """Upload what the master does not have yet, then submit; a repeated `key` gives the job it made before.
 
-    `tell` gets a sentence before each upload. An interrupted upload goes on where it stopped. Raises InvalidJob,
-    UnknownImage (both before any input is sent, where that is known), InputError if a file changed meanwhile.
+    `tell` gets a sentence before the inputs are sent, `told` how far that is. An interrupted upload goes on where it
+    stopped. Raises InvalidJob, UnknownImage (both before any input is sent, where that is known), InputError if an
+    input changed meanwhile.
     """
     spec = folder.spec if reuse is None else msgspec.structs.replace(folder.spec, reuse=reuse)
-    _check_image(master, spec)
+    check_image(master, spec)
+    program = send_program(master, folder.path)
+    send_inputs(master, inputs, tell, told)
+    if len(inputs) <= MOST_INLINE:
+        return hand_in(master, SubmitRequest(spec=spec, program=program, inputs=list(inputs)), key)
+    return hand_in(master, SubmitRequest(spec=spec, program=program, input_list=send_list(master, inputs)), key)
+
+
+def send_inputs(master: Master, inputs: Collected, tell: Tell, told: Told) -> None:
+    """Upload what the master does not have of the inputs. Raises InputError if one changed since it was read."""
+    files, total = inputs.ask(master.missing)
+    if files:
+        tell(f"sending {files:,} {'file' if files == 1 else 'files'}, {total:,} bytes")
+    done = 0
+
+    def sent(more: int) -> None:
+        nonlocal done
+        done += more
+        told(done, total)
+
+    inputs.send(lambda digest, size, file: master.upload(digest, size, file, sent))
+
+
+def send_list(master: Master, inputs: Collected) -> str:
+    """Upload the list of inputs; returns its digest."""
+    with tempfile.TemporaryFile(prefix="dockercomp-") as file:
+        digest, size = inputs.listed(file)
+        master.upload(digest, size, file)
+    return digest
+
+
+def send_program(master: Master, folder: Path) -> str:
+    """Pack and upload a job folder; returns its digest. Raises JobFileError."""
     with tempfile.TemporaryFile() as tar:
-        packed = jobfolder.pack(folder.path, tar)
+        packed = jobfolder.pack(folder, tar)
         master.upload(packed.digest, packed.size, tar)
-    for each in inputs:
-        tell(f"sending {each.name}, {each.size:,} bytes")
-        _send(master, each)
-    request = SubmitRequest(spec=spec, program=packed.digest, inputs=[each.wire for each in inputs])
-    headers = {"Idempotency-Key": key or str(uuid.uuid4())}
-    return master.call("submit", JobView, request, headers=headers)
+    return packed.digest
 
 
-def _check_image(master: Master, spec: JobSpec) -> None:
+def hand_in(master: Master, request: SubmitRequest, key: str = "") -> JobView:
+    """Submit what was uploaded; a repeated `key` gives the job it made before. Raises InvalidJob, UnknownImage."""
+    return master.call("submit", JobView, request, headers={"Idempotency-Key": key or str(uuid.uuid4())})
+
+
+def check_image(master: Master, spec: JobSpec) -> None:
+    """Raises UnknownImage naming those that the master has."""
     name = spec.image
     known = {image.pin.name for image in master.call("images", ImageList).images}
     if name and "@" not in name and not known & {name, name.removesuffix(":latest")}:
@@ -52,15 +93,3 @@ def _check_image(master: Master, spec: JobSpec) -> None:
             f"the master does not have the image {name}; push it first: dockercomp image push {name}"
             + (f" (it has {', '.join(sorted(known))})" if known else "")
         )
-
-
-def _send(master: Master, file: LocalInput) -> None:
-    try:
-        with file.path.open("rb") as source:
-            master.upload(file.digest, file.size, source)
-    except OSError as error:
-        raise InputError(f"{file.path} cannot be read: {error.strerror}") from error
-    except ChecksumMismatch as error:
-        if file.path.stat().st_size == file.size:
-            raise
-        raise InputError(f"{file.path} changed while it was being sent; submit again") from error

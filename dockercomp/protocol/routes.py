@@ -110,6 +110,15 @@ ROUTES = (
         answer=views.BlobStatus,
     ),
     Route(
+        "blobs_missing",
+        "POST",
+        "/api/v1/blobs/missing",
+        "user",
+        "Which of at most 10,000 blobs are not here.",
+        views.DigestList,
+        views.DigestList,
+    ),
+    Route(
         "blob_put",
         "PUT",
         "/api/v1/blobs/<digest>",

@@ -8,7 +8,7 @@ Retry-After); anything else is an answer.
 import base64
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import IO, Any, TypeVar
 from urllib.parse import quote
 
@@ -20,7 +20,7 @@ from urllib3.util import Retry
 from . import routes
 from .errors import ChecksumMismatch, DockercompError, Unavailable, error_of
 from .messages import PART_LIMIT
-from .views import BlobStatus
+from .views import BlobStatus, DigestList
 
 T = TypeVar("T")
 
@@ -131,13 +131,22 @@ class Connection:
             f"{name}: the part at byte {offset} arrived with a wrong checksum {_PART_ATTEMPTS} times"
         )
 
-    def upload(self, digest: str, size: int, source: IO[bytes]) -> None:
-        """Upload the `size` bytes of `source` as the blob `digest`, from where an earlier upload stopped."""
+    def missing(self, digests: Sequence[str]) -> list[str]:
+        """Those of at most 10,000 blobs that the master does not have."""
+        return self.call("blobs_missing", DigestList, DigestList(digests=list(digests))).digests
+
+    def upload(self, digest: str, size: int, source: IO[bytes], told: Callable[[int], None] = lambda _: None) -> None:
+        """Upload the `size` bytes of `source` as the blob `digest`, from where an earlier upload stopped.
+
+        `told` gets the bytes that each part brought, first those that an earlier upload had brought. Raises
+        ChecksumMismatch where the bytes are not those of the digest; the master has dropped them then.
+        """
         status = self.call("blob_status", BlobStatus, digest=digest, params={"size": size})
+        told(status.offset)
         attempts = 0
         while not status.complete:
             source.seek(status.offset)
-            data = source.read(PART_LIMIT)
+            data = source.read(min(PART_LIMIT, size - status.offset))
             before = status.offset
             status = self.call(
                 "blob_put",
@@ -147,6 +156,7 @@ class Connection:
                 body=data,
                 headers={"Content-Digest": content_digest(data), "Content-Type": "application/octet-stream"},
             )
+            told(status.offset - before)
             attempts = attempts + 1 if status.offset <= before and not status.complete else 0
             if attempts >= _PART_ATTEMPTS:
                 raise ChecksumMismatch(f"upload of {digest}: no progress at byte {before} of {size}")

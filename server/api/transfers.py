@@ -7,12 +7,13 @@ from flask import request
 from dockercomp.protocol.errors import BadRequest, ChecksumMismatch, Forbidden
 from dockercomp.protocol.messages import INLINE_LIMIT
 from dockercomp.protocol.transport import content_digest
-from dockercomp.protocol.views import BlobStatus
+from dockercomp.protocol.views import BlobStatus, DigestList
 from server.api.binding import read_body
 from server.api.services import Caller, Services
 from server.store.blobs import check_digest
 
 _LARGEST = 1 << 44
+_MOST_ASKED = 10_000
 
 
 def blob_status(services: Services, caller: Caller, _: None, digest: str) -> BlobStatus:
@@ -20,6 +21,13 @@ def blob_status(services: Services, caller: Caller, _: None, digest: str) -> Blo
     _may_upload(services, caller, digest)
     blobs = services.store.blobs
     return BlobStatus(digest=digest, offset=blobs.received(digest), complete=blobs.has(digest))
+
+
+def blobs_missing(services: Services, caller: Caller, body: DigestList) -> DigestList:
+    if len(body.digests) > _MOST_ASKED:
+        raise BadRequest(f"ask for at most {_MOST_ASKED:,} blobs at once")
+    has = services.store.blobs.has
+    return DigestList(digests=[digest for digest in body.digests if not has(check_digest(digest))])
 
 
 def blob_put(services: Services, caller: Caller, _: None, digest: str) -> BlobStatus:
@@ -51,4 +59,4 @@ def _number(name: str) -> int:
     return int(value)
 
 
-HANDLERS: dict[str, Any] = {"blob_status": blob_status, "blob_put": blob_put}
+HANDLERS: dict[str, Any] = {"blob_status": blob_status, "blobs_missing": blobs_missing, "blob_put": blob_put}

@@ -56,7 +56,7 @@ def words(environment: None, tmp_path: Path) -> Path:
 def test_submit_says_how_to_follow(run: Run, words: Path, master: FakeMaster) -> None:
     code, out, err = run("submit", "words", "words/example.txt")
     assert (code, out) == (0, "job j1 is submitted; follow it with: dockercomp watch j1\n")
-    assert err == "sending example.txt, 89 bytes\n"
+    assert err == "sending 1 file, 89 bytes\n"
     assert master.submitted[0][1].inputs[0].name == "example.txt"
 
 

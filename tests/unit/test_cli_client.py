@@ -10,7 +10,7 @@ import pytest
 from dockercomp import inputs, jobfolder, starter
 from dockercomp.client import Client
 from dockercomp.images import describe
-from dockercomp.inputs import InputError, LocalInput
+from dockercomp.inputs import Collected, InputError
 from dockercomp.job import OutputError
 from dockercomp.jobfolder import JobFolder
 from dockercomp.protocol.errors import (
@@ -45,7 +45,7 @@ def folder(tmp_path: Path) -> JobFolder:
     return jobfolder.load(tmp_path / "words")
 
 
-def local(folder: JobFolder, path: Path) -> list[LocalInput]:
+def local(folder: JobFolder, path: Path) -> Collected:
     return inputs.collect(folder.spec, [path])
 
 
@@ -81,10 +81,14 @@ def test_an_upload_goes_on_where_it_stopped(
     path = tmp_path / "large"
     path.write_bytes(bytes(range(256)) * (2 * PART_LIMIT // 256) + b"end")
     found = local(folder, path)
-    master.partial[found[0].digest].extend(path.read_bytes()[:PART_LIMIT])
-    client.submit_collected(folder, found)
+    [listed] = found
+    master.partial[listed.digest].extend(path.read_bytes()[:PART_LIMIT])
+    told: list[tuple[int, int]] = []
+    client.submit_collected(folder, found, told=lambda done, total: told.append((done, total)))
     assert master.calls.count("blob_put") == 1 + 2  # the folder; two of the three parts
-    assert master.blobs[found[0].digest] == path.read_bytes()
+    assert master.blobs[listed.digest] == path.read_bytes()
+    size = 2 * PART_LIMIT + 3
+    assert told == [(PART_LIMIT, size), (2 * PART_LIMIT, size), (size, size)]
 
 
 def test_a_lost_answer_is_asked_for_again_with_the_same_key(
@@ -105,7 +109,7 @@ def test_an_unknown_image_is_noticed_before_anything_is_sent(
     assert master.calls == ["images"]
 
 
-@pytest.mark.parametrize("change", [b"another text of the", b"", b"x"])
+@pytest.mark.parametrize("change", [b"another text of the", b"x", b"the other text"])
 def test_an_input_that_changes_meanwhile_is_named(
     client: Client, master: FakeMaster, folder: JobFolder, tmp_path: Path, change: bytes
 ) -> None:

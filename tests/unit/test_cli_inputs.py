@@ -23,7 +23,8 @@ def spec(split: Split = "lines") -> JobSpec:
 
 
 def names(split: Split, *paths: Path) -> list[str]:
-    return [each.name for each in collect(spec(split), paths)]
+    with collect(spec(split), paths) as found:
+        return [each.name for each in found]
 
 
 # --- inputs ----------------------------------------------------------------------------------------------------------
