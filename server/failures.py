@@ -16,10 +16,11 @@ from server.store.connection import Document
 
 @dataclass(frozen=True)
 class Verdict:
-    """`error` is empty where the job may go on; `missing` are the fields of its document that name what failed."""
+    """`error` is empty where the job may go on; `noted` are fields to be kept on its document: those that name what
+    failed, or the mark that chunks of it have to be opened."""
 
     error: str = ""
-    missing: Document = field(default_factory=dict)
+    noted: Document = field(default_factory=dict)
 
 
 class Failures:
@@ -28,10 +29,11 @@ class Failures:
         self._names = Names(sources)
 
     def judge(self, job: Document, failed: dict[int, Failed]) -> Verdict:
-        """What the failed chunks of a running job, counted by stage, come to."""
+        """What the failed chunks of a running job, counted by stage, come to. The job is not complete."""
         count = sum(found.count for found in failed.values())
         if not count:
-            return Verdict()
+            # Cancelled in the very moment in which it was run again: nothing is open, and not all is accepted.
+            return Verdict(noted={"reopening": True} if self._settled(job) else {})
         counters = job.get("counters", {})
         for stage, found in failed.items():
             accepted = int(counters.get(f"accepted_{stage}", 0))
@@ -39,7 +41,7 @@ class Failures:
                 missing = self._missing(job, count)
                 return Verdict(blame.systematic(found.count, accepted, found.error), missing)
         if not self._settled(job):
-            return Verdict(missing=self._missing(job, count) if job.get("missing_count") != count else {})
+            return Verdict(noted=self._missing(job, count) if job.get("missing_count") != count else {})
         missing, last = self._missing(job, count), failed[max(failed)].error
         total = sum(stages_of(job)[stage]["total"] for stage in failed)
         return Verdict(blame.incomplete(job["_id"], count, total, missing["missing"][:3], last), missing)

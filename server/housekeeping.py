@@ -17,6 +17,7 @@ from dockercomp.protocol.errors import Unavailable
 from server import lifecycle
 from server.jobs import InputsOfJobs
 from server.lifecycle import Chunk
+from server.reopening import Reopening
 from server.scheduling import Scheduling
 from server.settings import Settings, read
 from server.sources import Sources
@@ -46,6 +47,7 @@ class Housekeeping:
         self._scheduling = Scheduling(store)
         sources = Sources(store, private_urls=settings.private_urls)
         self._stages = Stages(store, sources)
+        self._reopening = Reopening(store)
         self._inputs_of_jobs = InputsOfJobs(store, sources, private_urls=settings.private_urls)
         self._last_sweep = 0.0
 
@@ -62,6 +64,8 @@ class Housekeeping:
         for job in running:
             if job.get("waits_for"):
                 self._try("begin a job that waited for others", self._resolve, job)
+            elif job.get("reopening"):
+                self._try("open the chunks of a job that runs again", self._reopening.open, job["_id"])
             elif job.get("reuse"):
                 self._try("take over earlier results", self._inputs_of_jobs.reuse.take_over, job)
         for ended in self._store.jobs.unswept():

@@ -41,9 +41,9 @@ class Stages:
         """End a job whose failed chunks leave nothing to do, or are too many; note those that it has."""
         verdict = self._failures.judge(job, failed)
         if verdict.error:
-            return self._fail(job["_id"], verdict.error, verdict.missing)
-        if verdict.missing:
-            self._store.jobs.note(job["_id"], verdict.missing)
+            return self._fail(job["_id"], verdict.error, verdict.noted)
+        if verdict.noted:
+            self._store.jobs.note(job["_id"], verdict.noted)
         return False
 
     def _fail(self, job: str, error: str, missing: Document) -> bool:

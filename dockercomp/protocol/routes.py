@@ -153,6 +153,14 @@ ROUTES = (
     Route("job", "GET", "/api/v1/jobs/<job>", "user", "One job.", answer=views.JobView),
     Route("job_cancel", "POST", "/api/v1/jobs/<job>/cancel", "user", "Stop a job.", answer=views.JobView),
     Route(
+        "job_retry",
+        "POST",
+        "/api/v1/jobs/<job>/retry",
+        "user",
+        "Run again what failed or was cancelled; accepted results stay.",
+        answer=views.JobView,
+    ),
+    Route(
         "job_result", "GET", "/api/v1/jobs/<job>/result", "user", "The merged result, in parts (Range).", transfer=True
     ),
     Route(

@@ -188,6 +188,19 @@ class Jobs:
                 ).modified_count
             )
 
+    def run_again(self, job: str) -> bool:
+        """Let a failed or cancelled job run; until `opened` it is marked as one whose chunks are being opened."""
+        forgotten = dict.fromkeys(("ended", "error", "swept", "missing", "missing_count"), "")
+        ended = {"_id": job, "state": {"$in": ["failed", "cancelled"]}}
+        with store_errors():
+            change = {"$set": {"state": "running", "reopening": True}, "$unset": forgotten}
+            return bool(self._jobs.update_one(ended, change).modified_count)
+
+    def opened(self, job: str) -> None:
+        """Every chunk of a job that runs again is open."""
+        with store_errors():
+            self._jobs.update_one({"_id": job}, {"$unset": {"reopening": ""}})
+
     def unswept(self, limit: int = 20) -> list[str]:
         """Ended jobs whose open chunks have not been cancelled yet."""
         query = {"state": {"$in": ["completed", "failed", "cancelled"]}, "swept": {"$ne": True}}
@@ -195,5 +208,6 @@ class Jobs:
             return [found["_id"] for found in self._jobs.find(query, {"_id": 1}).limit(limit)]
 
     def set_swept(self, job: str) -> None:
+        """Nothing of this job is open any more, unless it runs again meanwhile."""
         with store_errors():
-            self._jobs.update_one({"_id": job}, {"$set": {"swept": True}})
+            self._jobs.update_one({"_id": job, "state": {"$ne": "running"}}, {"$set": {"swept": True}})

@@ -2,15 +2,17 @@
 
 import pytest
 
+from dockercomp.protocol.errors import Conflict
 from dockercomp.protocol.messages import Failure, Lease, ResultReport
 from dockercomp.protocol.orders import InputSpec, JobSpec, ProgramSpec, ReduceSpec, VerifySpec
 from dockercomp.protocol.views import InputFile, SubmitRequest
 from server import blame
 from server.housekeeping import Housekeeping
+from server.reopening import Reopening
 from server.settings import Settings
 from server.store import Store
 from server.store.connection import Document
-from tests.integration.simulated import Master, Volunteer
+from tests.integration.simulated import Master, Volunteer, double
 
 BOOM = Failure(reason="exit", message="exit code 3: boom", exit_code=3)
 
@@ -130,3 +132,102 @@ def test_a_tree_goes_on_with_what_is_whole_and_stops_at_what_failed(master: Mast
 def test_rules_of_blame() -> None:
     assert blame.stops_early(3, 2) and not blame.stops_early(3, 3) and not blame.stops_early(2, 0)
     assert blame.machine_to_blame(3, 2) and not blame.machine_to_blame(3, 100) and not blame.machine_to_blame(2, 0)
+
+
+# --- running again ---------------------------------------------------------------------------------------------------
+
+
+def retry(master: Master, job: str) -> None:
+    Reopening(master.store).retry(document_of(master, job))
+
+
+def test_retry_runs_only_what_failed(master: Master, settings: Settings) -> None:
+    job = master.submit(6, quorum=2, retries=1, reduce=True)
+    first, second = master.volunteer(), master.volunteer()
+    for volunteer in (first, second):
+        turn(volunteer, {1, 4})
+    housekeep(master, settings)
+    assert document_of(master, job)["state"] == "failed"
+
+    retry(master, job)
+    again = document_of(master, job)
+    assert again["state"] == "running" and "error" not in again and "missing" not in again
+    indexes: set[int] = set()
+    for volunteer in (first, second):
+        volunteer.send(volunteer.request(10))
+        indexes |= {lease.index for lease in volunteer.held.values()}
+        volunteer.compute()
+        volunteer.send(volunteer.request(0))
+    assert indexes == {1, 4}, "accepted results stay"
+    chunk = master.store.chunks.by_id(f"{job}.0.000000000001")
+    assert chunk is not None and chunk.state == "accepted" and chunk.earlier_failures == 1
+    for volunteer in (first, second):
+        turn(volunteer, set(), want=1)
+    assert document_of(master, job)["state"] == "completed"
+
+
+def test_retry_goes_on_where_a_cancelled_job_stopped(master: Master, settings: Settings) -> None:
+    job = master.submit(4, quorum=2)
+    a, b = master.volunteer(), master.volunteer()
+    a.work(2)
+    a.work(0)  # two results that wait for a second opinion
+    a.send(a.request(1))  # and one chunk that runs
+    master.store.jobs.end(job, "cancelled", {"error": "cancelled by ada"})
+    housekeep(master, settings)
+    assert a.send(a.request(1)).cancelled
+    retry(master, job)
+    for _ in range(4):
+        for volunteer in (b, a):
+            volunteer.work(10)
+    assert document_of(master, job)["state"] == "completed"
+    assert document_of(master, job)["counters"]["returned"] == 8, "what was returned before the end still counts"
+
+
+def test_retry_of_a_running_job_changes_nothing_and_of_a_completed_one_is_refused(master: Master) -> None:
+    job = master.submit(1, quorum=1)
+    before = document_of(master, job)
+    retry(master, job)
+    assert document_of(master, job) == before
+    turn(master.volunteer(), set())
+    with pytest.raises(Conflict, match="completed"):
+        retry(master, job)
+
+
+def test_a_master_that_dies_while_it_opens_a_job_again_loses_nothing(master: Master, settings: Settings) -> None:
+    job = master.submit(2, quorum=1, retries=1)
+    volunteer = master.volunteer()
+    turn(volunteer, {0, 1})
+    assert document_of(master, job)["state"] == "failed"
+    master.store.jobs.run_again(job)  # … and here it died
+    turn(volunteer, set())
+    housekeep(master, settings)
+    turn(volunteer, set())
+    assert document_of(master, job)["state"] == "completed"
+
+
+def test_a_sweep_that_comes_too_late_cancels_no_job_that_runs_again(master: Master, settings: Settings) -> None:
+    job = master.submit(3, quorum=1, retries=1)
+    volunteer = master.volunteer()
+    turn(volunteer, {0, 1, 2})
+    retry(master, job)
+    master.store.chunks.cancel_open(job)  # housekeeping, which had seen the job ended
+    master.store.jobs.set_swept(job)
+    for _ in range(3):
+        housekeep(master, settings)
+    turn(volunteer, set())
+    assert document_of(master, job)["state"] == "completed"
+
+
+def test_results_that_never_repeat_are_forgotten_by_a_retry(master: Master, settings: Settings) -> None:
+    job = master.submit(1, quorum=2)
+    volunteers = [master.volunteer(lambda _, n=n: b"%d" % n) for n in range(8)]  # type: ignore[misc]
+    for volunteer in volunteers:
+        volunteer.work(1)
+        volunteer.work(0)
+    housekeep(master, settings)
+    assert "differs from run to run" in document_of(master, job)["error"]
+    retry(master, job)
+    for volunteer in volunteers[:2]:
+        volunteer.program = double
+        turn(volunteer, set())
+    assert document_of(master, job)["state"] == "completed"
