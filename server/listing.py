@@ -7,9 +7,9 @@ import msgspec
 
 from dockercomp.protocol.errors import InvalidJob
 from dockercomp.protocol.orders import NUMBER_SPLITS, InputSpec
+from dockercomp.protocol.remote import look
 from dockercomp.protocol.views import InputFile
 from server import splitting
-from server.remote import look
 from server.sections import directories
 from server.sources import Sources
 from server.store import Store
@@ -105,7 +105,7 @@ class Listing:
         return Extent(file.digest, file.size, Label(file.name), file.offset)
 
     def _of_url(self, file: InputFile) -> Extent:
-        found = look(file.url, private=self._private_urls)
+        found = look(file.url, private=self._private_urls, way_out="; an admin can allow it with DC_PRIVATE_URLS=yes")
         return Extent("", found.size, Label(file.name, file.url, found.etag), kind="url")
 
     def _of_job(self, file: InputFile) -> Iterator[Extent]:

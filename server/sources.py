@@ -3,8 +3,8 @@
 from functools import lru_cache
 
 from dockercomp.protocol.errors import NotFound
+from dockercomp.protocol.remote import RemoteReader
 from server.manifests import Manifest
-from server.remote import RemoteReader
 from server.store import Store
 from server.store.blobs import BlobReader
 from server.store.contents import Concatenation, Held, Window, read_all

@@ -123,7 +123,8 @@ class Daemon:
         floor = Floor(leases=leases, jobs=jobs, times=times, make=self._make, ceiling=ceiling)
         volunteer = Volunteer(self._home, self._settings.source, self._settings.wishes)
         self._keeper = Keeper(floor, volunteer, facts.cpus, facts.memory, self._hasten)
-        inputs, outputs = Inputs(master, leases, jobs, images, self._home), Outputs(master, leases)
+        inputs = Inputs(master, leases, jobs, images, self._home, self._settings.fetch)
+        outputs = Outputs(master, leases)
         self._parts = Parts(master, who, leases, jobs, times, inputs, outputs, self._keeper)
         self._loop = SyncLoop(self._parts, facts.platform, lambda: self._machine(facts))
 

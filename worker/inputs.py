@@ -13,6 +13,7 @@ from dockercomp.protocol.errors import Busy, DockercompError, Forbidden, NotFoun
 from dockercomp.protocol.messages import INLINE_LIMIT, Failure, FailureReason, Lease, Piece
 from dockercomp.protocol.orders import ImagePin, JobOrder
 
+from . import urls
 from .engine import EngineError, EngineUnavailable
 from .jobs import Jobs
 from .leases import Leases
@@ -20,6 +21,7 @@ from .master_client import MasterClient
 from .patience import GivenUp, patiently
 from .programs import BadProgram, Programs
 from .tasks import Task
+from .urls import Reach
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -38,7 +40,10 @@ class Images(Protocol):
 class Inputs:
     """Leases and orders go in; ready tasks and prepared jobs come out in Leases and Jobs."""
 
-    def __init__(self, master: MasterClient, leases: Leases, jobs: Jobs, images: Images, home: Path) -> None:
+    def __init__(
+        self, master: MasterClient, leases: Leases, jobs: Jobs, images: Images, home: Path, reach: Reach = "public"
+    ) -> None:
+        self._reach = reach
         self._master, self._leases, self._jobs, self._images = master, leases, jobs, images
         self._spool = home / "worker" / "spool"
         self._programs = Programs(home / "worker" / "programs")
@@ -104,6 +109,12 @@ class Inputs:
         pieces = lease.pieces
         if pieces is None and lease.has_pieces:
             pieces = self._master.pieces(lease.id)
+        if lease.fetch is not None:
+
+            def wait(pause: float) -> bool:
+                return not self._stop.wait(pause) and self._leases.holds(lease.id)
+
+            return _task(lease, _received(urls.parts(lease.fetch, self._reach, wait), place), pieces)
         if lease.input is not None:
             return _task(lease, lease.input, pieces)
         return _task(lease, _received(self._master.input_parts(lease.id), place), pieces)
@@ -160,7 +171,7 @@ class Inputs:
 
 def riding_along(lease: Lease) -> Task | None:
     """The task of a lease that carries all it needs; None where something must be fetched."""
-    if lease.input is None or (lease.has_pieces and lease.pieces is None):
+    if lease.fetch is not None or lease.input is None or (lease.has_pieces and lease.pieces is None):
         return None
     return _task(lease, lease.input, lease.pieces)
 

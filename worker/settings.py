@@ -11,6 +11,7 @@ from dockercomp.machine.configuration import ConfigurationError
 from dockercomp.machine.home import default_home
 
 from .limits import Wishes
+from .urls import REACHES, Reach
 
 PORT = 8080
 
@@ -27,6 +28,8 @@ class Settings:
     docker_host: str
     """Empty: as Docker's own tools find it."""
     wishes: Wishes
+    fetch: Reach
+    """Which URLs the worker reads for jobs."""
     source: Path | None
     """The configuration file that was read."""
 
@@ -51,6 +54,7 @@ def read(environ: Mapping[str, str] = os.environ) -> Settings:
         name=values.get("DC_NAME", "") or socket.gethostname(),
         docker_host=values.get("DC_DOCKER_HOST", ""),
         wishes=wishes(values),
+        fetch=_reach(values),
         source=source,
     )
 
@@ -77,6 +81,14 @@ def wishes(values: Mapping[str, str]) -> Wishes:
         cpus=number("DC_CPUS", 0.05, 4096),
         memory=memory,
     )
+
+
+def _reach(values: Mapping[str, str]) -> Reach:
+    given = values.get("DC_FETCH", "public")
+    for reach in REACHES:
+        if given == reach:
+            return reach
+    raise ConfigurationError(f"DC_FETCH={given}: must be none, public or any.")
 
 
 def is_loopback(host: str) -> bool:

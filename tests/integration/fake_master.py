@@ -36,6 +36,7 @@ class Chunk:
     pieces: list[m.Piece] | None = None
     start: int | None = None
     stop: int | None = None
+    fetch: list[m.Fetch] | None = None
 
 
 @dataclass
@@ -165,11 +166,12 @@ class FakeMaster:
             stage=chunk.stage,
             index=chunk.index,
             deadline_s=600,
-            input=chunk.input if chunk.inline else None,
+            input=chunk.input if chunk.inline and chunk.fetch is None else None,
             input_size=len(chunk.input) if chunk.inline else 0,
             has_pieces=chunk.pieces is not None,
             start=chunk.start,
             stop=chunk.stop,
+            fetch=chunk.fetch,
         )
 
     def payload(self, job: str, index: int) -> bytes:

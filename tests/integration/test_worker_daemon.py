@@ -21,6 +21,7 @@ from dockercomp.protocol import errors
 from dockercomp.protocol import messages as m
 from dockercomp.protocol.orders import ORDER_VERSION, ImagePin, JobOrder, ProgramSpec, ResourcesSpec, StageOrder
 from tests.integration.fake_master import TOKEN, Chunk, FakeMaster
+from tests.ranges import serving
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGE = "dockercomp/python"
@@ -371,3 +372,31 @@ def test_a_container_killed_while_idle_is_seen_and_replaced(master: FakeMaster, 
     master.chunks.append(Chunk("j1", 1, b"1\n"))
     master.until(lambda: ("j1", 1) in master.done)
     assert not master.returned and container not in worker.containers()
+
+
+def test_a_worker_reads_urls_itself_as_far_as_its_volunteer_lets_it(
+    master: FakeMaster, worker: Worker, pin: ImagePin
+) -> None:
+    with serving() as web:
+        web.files["numbers"] = b"one\ntwo\nthree\n"
+
+        def span(start: int, stop: int, size: int = 14) -> list[m.Fetch]:
+            return [m.Fetch(url=f"{web.url}/numbers", size=size, start=start, stop=stop, lines=True)]
+
+        give(master, pin, "cat")
+        master.chunks = [Chunk("j1", 0, b"", fetch=span(0, 5)), Chunk("j1", 1, b"", fetch=span(5, 14))]
+        worker.env["DC_FETCH"] = "any"
+        process = worker.start()
+        master.until(lambda: len(master.done) == 2)
+        assert (master.payload("j1", 0), master.payload("j1", 1)) == (b"one\ntwo\n", b"three\n")
+        master.chunks = [Chunk("j1", 2, b"", fetch=span(0, 5, size=13))]
+        master.until(lambda: len(master.failures) == 1)
+        process.terminate()
+        process.wait(60)
+        del worker.env["DC_FETCH"]
+        worker.start()
+        master.chunks = [Chunk("j1", 3, b"", fetch=span(0, 5))]
+        master.until(lambda: len(master.failures) == 2)
+    changed, refused = (report.failure for report in master.failures)
+    assert changed and changed.reason == "input" and "/numbers changed since" in changed.message
+    assert refused and refused.reason == "input" and "DC_FETCH=any" in refused.message
