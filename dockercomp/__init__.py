@@ -10,14 +10,23 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .client import Client as Client
+    from .executor import Executor as Executor
     from .job import Job as Job
     from .job import JobFailed as JobFailed
+    from .outcomes import RemoteError as RemoteError
     from .protocol.errors import DockercompError as DockercompError
 
 __version__ = "0.1.0"
 
-_API = {"Client": ".client", "Job": ".job", "JobFailed": ".job", "DockercompError": ".protocol.errors"}
-__all__ = ["Client", "DockercompError", "Job", "JobFailed"]
+_API = {
+    "Client": ".client",
+    "DockercompError": ".protocol.errors",
+    "Executor": ".executor",
+    "Job": ".job",
+    "JobFailed": ".job",
+    "RemoteError": ".outcomes",
+}
+__all__ = ["Client", "DockercompError", "Executor", "Job", "JobFailed", "RemoteError"]
 
 
 def __getattr__(name: str) -> object:

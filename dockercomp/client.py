@@ -8,11 +8,13 @@
 Every error is a DockercompError; Unavailable means that the master did not answer.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Self
+from typing import Any, Self, TypeVar, Unpack
 
 from . import credentials, inputs, jobfolder, submission
+from .calloptions import CallOptions
+from .executor import Executor
 from .images import Archive
 from .inputs import Collected
 from .job import Job
@@ -32,6 +34,8 @@ from .protocol.views import (
 )
 from .submission import Tell, Told
 
+T = TypeVar("T")
+
 
 class Client:
     """One scientist's access to one master. May be used by several threads at once."""
@@ -41,7 +45,8 @@ class Client:
         if not (url and token):
             found = credentials.find(url, token)
             url, token = found.url, found.token
-        self._master = Master(url, token, retries=retries)
+        self.master = Master(url, token, retries=retries)
+        """The routes themselves."""
 
     def __enter__(self) -> Self:
         return self
@@ -50,7 +55,7 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        self._master.close()
+        self.master.close()
 
     # --- jobs ------------------------------------------------------------------------------------------------------
 
@@ -83,40 +88,60 @@ class Client:
         told: Told = lambda done, total: None,
     ) -> Job:
         """The same over inputs that inputs.collect found; `told` gets the bytes sent so far and in all."""
-        view = submission.submit(self._master, folder, found, reuse=reuse, key=key, tell=tell, told=told)
-        return Job(self._master, view.id, view)
+        view = submission.submit(self.master, folder, found, reuse=reuse, key=key, tell=tell, told=told)
+        return Job(self.master, view.id, view)
 
     def job(self, job: str) -> Job:
         """The job with that id; whether there is one is found out when it is used."""
-        return Job(self._master, job)
+        return Job(self.master, job)
 
     def jobs(self) -> Iterator[JobView]:
         """All jobs, newest first."""
-        for page in self._master.pages("jobs", JobPage):
+        for page in self.master.pages("jobs", JobPage):
             yield from page.jobs
+
+    def map(
+        self,
+        function: Callable[..., T],
+        *iterables: Iterable[Any],
+        chunk_size: int | None = None,
+        timeout: float | None = None,
+        **options: Unpack[CallOptions],
+    ) -> Iterator[T]:
+        """Call `function` for each item, as the built-in map does, on the master's clients.
+
+        The results come in the order of the items, each as soon as it is accepted. `options` say how to run it:
+        image, quorum, memory, time_limit … (see CallOptions); `chunk_size` how many calls are run and verified
+        together. Raises as Executor.map does: RemoteError for an error of the function, NotTravelling, JobFailed.
+        """
+        pool = Executor(client=self, chunk_size=chunk_size, **options)
+        try:
+            return pool.map(function, *iterables, timeout=timeout)
+        finally:
+            pool.shutdown(wait=False)
 
     # --- images ----------------------------------------------------------------------------------------------------
 
     def images(self) -> list[ImageView]:
-        return self._master.call("images", ImageList).images
+        return self.master.call("images", ImageList).images
 
     def push_image(self, name: str, archive: Archive) -> ImageView:
         """Upload a `docker save` archive (images.saved makes one) and register it under `name`."""
         with archive.path.open("rb") as source:
-            self._master.upload(archive.digest, archive.size, source)
+            self.master.upload(archive.digest, archive.size, source)
         request = ImageRegistration(name=name, archive=archive.digest, size=archive.size)
-        return self._master.call("image_register", ImageView, request)
+        return self.master.call("image_register", ImageView, request)
 
     # --- admins ----------------------------------------------------------------------------------------------------
 
     def clients(self) -> Iterator[ClientView]:
-        for page in self._master.pages("clients", ClientPage):
+        for page in self.master.pages("clients", ClientPage):
             yield from page.clients
 
     def enrolment_token(self, request: TokenRequest) -> TokenAnswer:
         """Make an enrolment token. Raises Forbidden for one who is not an admin."""
-        return self._master.call("enrolment_token", TokenAnswer, request)
+        return self.master.call("enrolment_token", TokenAnswer, request)
 
     def login_link(self) -> str:
         """A one-time link into the dashboard. Raises Forbidden for one who is not an admin."""
-        return self._master.call("login_link", LoginLink).link
+        return self.master.call("login_link", LoginLink).link
