@@ -18,7 +18,7 @@ from server import lifecycle
 from server.jobs import InputsOfJobs
 from server.lifecycle import Chunk
 from server.reopening import Reopening
-from server.scheduling import Scheduling
+from server.scheduling import Scheduling, able, running_job
 from server.settings import Settings, read
 from server.sources import Sources
 from server.stages import Stages
@@ -60,7 +60,7 @@ class Housekeeping:
         for job in self._store.jobs.with_open_ranges(now - OPEN_RANGE_S):
             self._try("issue an open range again", self._reissue, job, now - OPEN_RANGE_S)
         for job in running:
-            self._try("move a job on", self._move_on, job)
+            self._try("move a job on", self._move_on, job, now)
         for job in running:
             if job.get("waits_for"):
                 self._try("begin a job that waited for others", self._resolve, job)
@@ -97,11 +97,13 @@ class Housekeeping:
         made = self._scheduling.reissue(job, older_than)
         _log.warning("open range issued again", job=job["_id"], chunks=made)
 
-    def _move_on(self, job: Document) -> None:
+    def _move_on(self, job: Document, now: float) -> None:
         if self._stages.advance(job):
             _log.info("job moved on", job=job["_id"])
-        else:
-            self._change(self._store.chunks.stuck(job["_id"]), lifecycle.forgive)
+        elif blamed := self._store.chunks.blamed(job["_id"]):
+            pool = self._store.clients.alive_since(now - self._settings.silent_after_s)
+            others = able(running_job(job), pool)
+            self._change(blamed, lambda chunk: lifecycle.forgive(chunk, others))
 
     def _resolve(self, job: Document) -> None:
         if self._inputs_of_jobs.resolve(job):
@@ -109,6 +111,7 @@ class Housekeeping:
 
     def _cancel_open(self, job: str) -> None:
         self._store.chunks.cancel_open(job)
+        self._store.clients.forget_job(job)
         self._store.jobs.set_swept(job)
 
     def _sweep(self, jobs: list[str], now: float) -> None:

@@ -21,6 +21,7 @@ closeness is not transitive, and a chain of small differences must not join two 
 """
 
 from collections import Counter
+from collections.abc import Collection
 from typing import Literal
 
 import msgspec
@@ -245,9 +246,10 @@ def blamed(chunk: Chunk) -> bool:
     return chunk.state == "open" and any(r.state == "failed" and not r.forgiven for r in chunk.replicas)
 
 
-def forgive(chunk: Chunk) -> Chunk:
-    """Let the clients that failed this chunk try it again: nobody else is left. Their failures still count."""
-    if not blamed(chunk):
+def forgive(chunk: Chunk, able: Collection[str]) -> Chunk:
+    """Let the clients that failed this chunk try it again, where of those `able` to run it nobody else is left. Their
+    failures still count."""
+    if not able or not blamed(chunk) or chunk.need < 1 or not set(barred_clients(chunk)).issuperset(able):
         return chunk
     forgiven = tuple(replace(r, forgiven=True) if r.state == "failed" else r for r in chunk.replicas)
     return replace(chunk, replicas=forgiven, version=chunk.version + 1)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from dockercomp.protocol.orders import NUMBER_SPLITS, JobSpec
-from server import lifecycle
+from server import blame, lifecycle
 from server.lifecycle import Chunk, Rules
 from server.store import Store
 from server.store.connection import Document
@@ -73,7 +73,34 @@ def unfit(job: RunningJob, client: Document, platform: str) -> str:
     refused = {entry["job"]: entry["reason"] for entry in client.get("refused_jobs") or []}
     if job.id in refused:
         return f"this client refuses job {job.id}: {refused[job.id]}"
+    counted = counted_of(client, job.id)
+    if blame.machine_to_blame(counted.faults, counted.runs) and counted.session == client.get("session"):
+        return blame.faulty(job.id, counted.faults)
     return ""
+
+
+class Counted(msgspec.Struct, frozen=True):
+    """What a client did of one job: runs that gave a result and their seconds, and chunks that it failed and others
+    completed, the last of them in the session `session` of its daemon."""
+
+    runs: int = 0
+    seconds: float = 0.0
+    faults: int = 0
+    session: str = ""
+
+
+def counted_of(client: Document, job: str) -> Counted:
+    found = client.get("counters", {}).get("jobs", {}).get(job)
+    return msgspec.convert(found, Counted) if found else Counted()
+
+
+def able(job: RunningJob, pool: Sequence[Document]) -> list[str]:
+    """Those of the clients that can run the job."""
+    return [client["_id"] for client in pool if not unfit(job, client, platform_of(client))]
+
+
+def platform_of(client: Document) -> str:
+    return str((client.get("machine") or {}).get("platform", ""))
 
 
 def deadline_s(spec: JobSpec) -> float:

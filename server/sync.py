@@ -5,8 +5,7 @@ chunks move, chunks are moved before they are acknowledged, and fresh chunks exi
 """
 
 import secrets
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -26,7 +25,7 @@ from server import lifecycle, splitting
 from server.inputs import Inputs
 from server.lifecycle import Chunk, Replica
 from server.metrics import Metrics
-from server.scheduling import RunningJob, Scheduling, running_job, stages_of, unfit
+from server.scheduling import RunningJob, Scheduling, platform_of, running_job, stages_of, unfit
 from server.stages import Stages
 from server.store import Store
 from server.store.connection import Document
@@ -124,7 +123,7 @@ class Sync:
         given = client.get("applied") or client["allocation"]
         leases = (*request.held, *(report.lease for report in request.results))
         also = {lifecycle.chunk_of_lease(lease).split(".")[0] for lease in leases}
-        documents = self._store.jobs.running_for(_platform(client), given["memory"], sorted(also))
+        documents = self._store.jobs.running_for(platform_of(client), given["memory"], sorted(also))
         return [running_job(document) for document in documents or self._store.jobs.running(limit=5)]
 
     def _my_chunks(self, client_id: str, request: SyncRequest) -> dict[str, Chunk]:
@@ -160,7 +159,7 @@ class Sync:
         failed = {after.job for _, after in changes if after.state == "failed"}
         counters = self._verification.count(changes)
         for job in jobs:
-            counted = counters.get(job.id, Counter())
+            counted: Mapping[str, float] = counters.get(job.id, {})
             if counted or job.id in ranges:
                 now = self._store.jobs.count(job.id, dict(counted), ranges.get(job.id, []))
                 if job.id in failed or _completed_a_stage(job, counted, now):
@@ -209,10 +208,10 @@ class Sync:
         ]
 
 
-def _completed_a_stage(job: RunningJob, counted: Counter[str], now: Document) -> bool:
+def _completed_a_stage(job: RunningJob, counted: Mapping[str, float], now: Document) -> bool:
     """Whether this sync brought the last results of a stage that may be moved on within a sync."""
     return any(
-        counted[f"accepted_{number}"]
+        counted.get(f"accepted_{number}")
         and now.get(f"accepted_{number}", 0) >= stage["total"]
         and stage["total"] <= _ADVANCE_AT_ONCE
         for number, stage in enumerate(stages_of(job.document))
@@ -245,13 +244,9 @@ def _watched(client: Document) -> bool:
     return bool(client.get("watched_until", 0.0) > client["seen"])
 
 
-def _platform(client: Document) -> str:
-    return str((client.get("machine") or {}).get("platform", ""))
-
-
 def _fit_jobs(client: Document, jobs: Sequence[RunningJob]) -> tuple[list[RunningJob], str]:
     """The jobs this client can run, and why it cannot run the first of the others."""
-    platform = _platform(client)
+    platform = platform_of(client)
     reasons = [(job, unfit(job, client, platform)) for job in jobs]
     return [job for job, reason in reasons if not reason], next((reason for _, reason in reasons if reason), "")
 

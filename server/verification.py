@@ -3,7 +3,6 @@
 import hashlib
 import re
 import threading
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -16,6 +15,7 @@ from server import comparators, lifecycle
 from server.lifecycle import Chunk, Run, Step
 from server.store import Store
 from server.store.contents import read_all
+from server.tallies import Counts, tally_of
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _LONGEST_MESSAGE = 1000
@@ -167,19 +167,13 @@ class Verification:
         spec = msgspec.convert(document["spec"], JobSpec)
         return Agreement(spec.verify, makes_bundle(stage_of(decode_order(document["order"]), stage)))
 
-    def count(self, changes: Sequence[tuple[Chunk, Chunk]]) -> dict[str, Counter[str]]:
+    def count(self, changes: Sequence[tuple[Chunk, Chunk]]) -> dict[str, Counts]:
         """Update the counters of clients from stored changes; returns those of the jobs, for the caller to write."""
-        jobs: dict[str, Counter[str]] = {}
-        clients: dict[str, Counter[str]] = {}
-        marks: dict[str, str] = {}
-        for before, after in changes:
-            job = jobs.setdefault(after.job, Counter())
-            _count_replicas(before, after, job, clients)
-            if after.state == "accepted" and before.state == "open":
-                job[f"accepted_{after.stage}"] += 1
-                _judge(after, job, clients, marks)
-        self._store.clients.count([(client, dict(n), marks.get(client, "")) for client, n in clients.items()])
-        return jobs
+        tally = tally_of(changes)
+        self._store.clients.count(
+            [(client, counts, tally.noted.get(client, {})) for client, counts in tally.clients.items()]
+        )
+        return tally.jobs
 
 
 def _bounded(failure: Failure) -> Failure:
@@ -218,26 +212,3 @@ def _intact(report: ResultReport) -> bool:
         and len(payload) == report.size
         and hashlib.sha256(payload).hexdigest() == report.digest
     )
-
-
-def _count_replicas(before: Chunk, after: Chunk, job: Counter[str], clients: dict[str, Counter[str]]) -> None:
-    earlier = {replica.lease: replica.state for replica in before.replicas}
-    for replica in after.replicas:
-        if earlier.get(replica.lease) == replica.state:
-            continue
-        if replica.state == "returned":
-            job["returned"] += 1
-        elif replica.state == "failed":
-            job["failed"] += 1
-            clients.setdefault(replica.client, Counter())["failed"] += 1
-
-
-def _judge(chunk: Chunk, job: Counter[str], clients: dict[str, Counter[str]], marks: dict[str, str]) -> None:
-    """Only a formed quorum judges: those it outvoted are marked."""
-    for replica in chunk.replicas:
-        if replica.state != "returned" or chunk.quorum < 2:
-            continue
-        clients.setdefault(replica.client, Counter())["wrong" if replica.wrong else "valid"] += 1
-        if replica.wrong:
-            job["wrong"] += 1
-            marks[replica.client] = f"its result of chunk {chunk.index} of job {chunk.job} was outvoted by a quorum"

@@ -124,17 +124,9 @@ class Chunks:
         query = {"state": "open", "job": {"$in": list(jobs)}, "replicas": {"$elemMatch": lease}}
         return self._find(query, limit=limit)
 
-    def stuck(self, job: str, limit: int = 500) -> list[Chunk]:
-        """Open chunks that a client may not run for having failed them, when no lease of the job is alive; else none.
-
-        Two round trips."""
-        blamed = self._find({"job": job, "blamed": True}, limit=limit)
-        with store_errors():
-            if blamed and self._chunks.find_one(
-                {"state": "open", "job": job, "leases.0": {"$exists": True}}, {"_id": 1}
-            ):
-                return []
-        return blamed
+    def blamed(self, job: str, limit: int = 500) -> list[Chunk]:
+        """Open chunks that a client may not run for having failed them."""
+        return self._find({"job": job, "blamed": True}, limit=limit)
 
     def cancel_open(self, job: str) -> int:
         """End every open chunk of a job that has ended."""

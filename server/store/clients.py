@@ -1,6 +1,6 @@
 """The collection `clients`: one document a volunteer's machine, renewed by each of its syncs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pymongo import ReturnDocument, UpdateOne
 from pymongo.database import Database
@@ -71,7 +71,8 @@ class Clients:
 
     def alive_since(self, since: float) -> list[Document]:
         """Clients heard of since that time: what the pool can do now."""
-        fields = {"owner": 1, "allocation": 1, "applied": 1, "machine": 1, "refused_jobs": 1}
+        fields = dict.fromkeys(("owner", "name", "allocation", "applied", "machine", "refused_jobs", "session"), 1)
+        fields["counters.jobs"] = 1
         with store_errors():
             return list(self._clients.find({"state": "alive", "seen": {"$gte": since}}, fields))
 
@@ -142,17 +143,23 @@ class Clients:
                 ).modified_count
             )
 
-    def count(self, changes: Sequence[tuple[str, dict[str, int], str]]) -> None:
-        """Add (client, counters, mark) to the clients' counts; a non-empty mark says why a client is doubted."""
+    def count(self, changes: Sequence[tuple[str, Mapping[str, float], Document]]) -> None:
+        """Add (client, counters, fields) to the clients' counts, and set fields."""
         writes = []
-        for client, counters, mark in changes:
+        for client, counters, fields in changes:
             update: Document = {"$inc": {f"counters.{key}": value for key, value in counters.items()}}
-            if mark:
-                update["$set"] = {"marked": mark}
+            if fields:
+                update["$set"] = fields
             writes.append(UpdateOne({"_id": client}, update))
         if writes:
             with store_errors():
                 self._quick.bulk_write(writes, ordered=False)
+
+    def forget_job(self, job: str) -> None:
+        """What was counted of a job that has ended is of no more use."""
+        path = f"counters.jobs.{job}"
+        with store_errors():
+            self._quick.update_many({path: {"$exists": True}}, {"$unset": {path: ""}})
 
 
 def _without_state(client: Document) -> Document:

@@ -5,7 +5,7 @@ and a `cursor`. The cursor hands out fresh index ranges by one atomic increment,
 inserting its chunks takes it off. A range that stays open was handed out by a master that died, and is issued again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pymongo import ReturnDocument
@@ -114,7 +114,7 @@ class Jobs:
         with store_errors():
             self._quick.update_one({"_id": job}, {"$pull": {"open_ranges": {"id": range_id}}})
 
-    def count(self, job: str, changes: dict[str, int], closed_ranges: Sequence[str] = ()) -> Document:
+    def count(self, job: str, changes: Mapping[str, float], closed_ranges: Sequence[str] = ()) -> Document:
         """Add to the counters, which are caches for the eye, and close ranges, whose chunks exist; returns all
         counters as they are then."""
         update: Document = {"$inc": {f"counters.{key}": value for key, value in changes.items()}} if changes else {}

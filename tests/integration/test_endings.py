@@ -231,3 +231,47 @@ def test_results_that_never_repeat_are_forgotten_by_a_retry(master: Master, sett
         volunteer.program = double
         turn(volunteer, set())
     assert document_of(master, job)["state"] == "completed"
+
+
+# --- a machine to blame -----------------------------------------------------------------------------------------------
+
+
+def test_a_machine_on_which_chunks_fail_that_others_complete_gets_no_more(master: Master, settings: Settings) -> None:
+    job = master.submit(12, quorum=1)
+    broken, sound = master.volunteer(), master.volunteer()
+    turn(broken, set(range(12)), want=3)
+    turn(sound, set(), want=3)
+    answer = broken.send(broken.request(3))
+    assert answer.leases == []
+    assert "this machine is to blame: 3 chunks of job" in answer.why_idle and "other machines" in answer.why_idle
+    assert document_of(master, job)["state"] == "running"
+
+    broken.session, broken.seq = "mended", 0
+    assert len(broken.send(broken.request(2)).leases) == 2, "restarted after it was mended"
+    broken.compute()
+    for volunteer in (broken, sound):
+        turn(volunteer, set())
+    assert document_of(master, job)["state"] == "completed"
+    housekeep(master, settings)
+    client = master.store.clients.by_id(broken.id)
+    assert client is not None and client["counters"]["jobs"] == {}, "what was counted of an ended job is forgotten"
+
+
+def test_a_good_machine_with_a_few_failures_goes_on(master: Master) -> None:
+    master.submit(40, quorum=1)
+    good, other = master.volunteer(), master.volunteer()
+    turn(good, {0, 1, 2}, want=20)
+    turn(other, set(), want=3)
+    assert good.send(good.request(1)).leases
+
+
+def test_a_chunk_that_failed_on_all_machines_is_tried_again_while_others_run(
+    master: Master, settings: Settings
+) -> None:
+    master.submit(1_000_000, quorum=1)
+    only = master.volunteer()
+    turn(only, {0}, want=1)
+    only.send(only.request(2))
+    assert {lease.index for lease in only.held.values()} == {1, 2}
+    housekeep(master, settings)
+    assert [lease.index for lease in only.send(only.request(1)).leases] == [0]

@@ -95,7 +95,17 @@ class Life(RuleBasedStateMachine):
 
     @rule()
     def forgive(self) -> None:
-        self.chunk = lifecycle.forgive(self.chunk)
+        self.chunk = lifecycle.forgive(self.chunk, CLIENTS)
+
+    @rule()
+    def end_and_open_again(self) -> None:
+        """The job ends, and is run again."""
+        ended = lifecycle.cancel(self.chunk)
+        if ended.state == "accepted":
+            return
+        self.chunk = lifecycle.reopen(ended)
+        self.votes = {r.client: r.digest for r in self.chunk.replicas}
+        self.granted = {r.lease for r in self.chunk.replicas}
 
     @invariant()
     def never_lost(self) -> None:
@@ -233,10 +243,32 @@ def test_a_chunk_that_fails_everywhere_is_given_up_and_says_why(retries: int) ->
 def test_a_broken_machine_does_not_end_a_job() -> None:
     chunk = lifecycle.fresh("j1", 0, 0, Rules(1, 1))
     for number in range(5):
-        chunk = lifecycle.forgive(chunk)
+        chunk = lifecycle.forgive(chunk, ["ca"])
         chunk = leased(chunk, "ca", str(number))
         chunk = lifecycle.fail_replica(chunk, lease_of(chunk, "ca"), BROKEN_MACHINE).chunk
     assert chunk.state == "open" and chunk.need == 1
+
+
+def test_a_client_that_failed_gets_the_chunk_again_only_when_nobody_else_is_left() -> None:
+    chunk = leased(lifecycle.fresh("j1", 0, 0, Rules(1, 3)), "ca")
+    chunk = lifecycle.fail_replica(chunk, lease_of(chunk, "ca"), FAILED).chunk
+    assert lifecycle.forgive(chunk, ["ca", "cb"]) is chunk
+    assert lifecycle.forgive(chunk, []) is chunk
+    forgiven = lifecycle.forgive(chunk, ["ca"])
+    assert leased(forgiven, "ca").replicas[-1].client == "ca"
+
+
+def test_a_chunk_opened_again_keeps_results_and_forgets_failures() -> None:
+    chunk = leased(leased(lifecycle.fresh("j1", 0, 0, Rules(2, 1)), "ca"), "cb")
+    chunk = lifecycle.accept(chunk, lease_of(chunk, "ca"), DIGESTS[0], 5, stored=True).chunk
+    chunk = lifecycle.fail_replica(chunk, lease_of(chunk, "cb"), FAILED).chunk
+    assert chunk.state == "failed"
+    again = lifecycle.reopen(chunk)
+    assert (again.state, again.need, again.earlier_failures, again.error) == ("open", 1, 1, "")
+    assert lifecycle.reopen(again) is again
+    assert lifecycle.grant(again, client="ca", owner="ca", nonce="x", deadline=1) is None, "it has voted"
+    done = leased(again, "cb", "again")
+    assert lifecycle.accept(done, lease_of(done, "cb"), DIGESTS[0], 5, stored=True).chunk.state == "accepted"
 
 
 def test_results_that_never_repeat_end_the_chunk_with_the_reason() -> None:
