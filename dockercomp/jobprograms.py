@@ -16,9 +16,9 @@ from .protocol.orders import JobSpec, ProgramSpec
 _INTERPRETERS = ("python", "sh", "bash", "dash", "ksh", "zsh", "perl", "ruby", "Rscript", "node", "julia", "lua", "php")
 _SCRIPTS = (".py", ".sh", ".pl", ".rb", ".R", ".r", ".js", ".mjs", ".jl", ".lua", ".php")
 _INLINE = ("-c", "-m", "-e")
-_TOOLS = """awk sed grep sort uniq head tail tr cut cat comm join paste split tee wc xargs find env jq java octave timeout
-gzip gunzip zcat bzip2 xz tar unzip sha256sum md5sum curl ffmpeg convert sqlite3 bc make gcc cc go cargo busybox echo
-printf seq shuf test true false"""
+_TOOLS = """awk sed grep sort uniq head tail tr cut cat comm join paste split tee wc xargs find env jq java octave
+timeout gzip gunzip zcat bzip2 xz tar unzip sha256sum md5sum curl ffmpeg convert sqlite3 bc make gcc cc go cargo
+busybox echo printf seq shuf test true false"""
 _USUAL = (*_INTERPRETERS, "python3", *_TOOLS.split())
 
 
