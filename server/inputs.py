@@ -127,8 +127,11 @@ class Inputs:
 
     def _reduced(self, job: Document, spec: JobSpec, chunk: Chunk) -> ChunkInput:
         if spec.reduce is not None and spec.reduce.fan_in:
-            first, last = plan.group(spec, chunk.index, job["stages"][str(chunk.stage - 1)]["total"])
-            manifest = self._groups(job["_id"], chunk.stage - 1, first, last)
+            stage = plan.stage_of(job["stages"][str(chunk.stage)])
+            assert stage.reads is not None
+            below = job["stages"][str(stage.reads)]["total"]
+            first, last = plan.group(spec, stage, chunk.index, below)
+            manifest = self._groups(job["_id"], stage.reads, first, last)
             pieces = [Piece(name=f"{first + n:09d}", size=size) for n, size in enumerate(manifest.sizes())]
             return ChunkInput(Concatenation(self._store.payloads, self._store.blobs, manifest), pieces)
         below = job["stages"]["0"]

@@ -183,6 +183,8 @@ def _stages_of(spec: JobSpec, chunks: int) -> Document:
     return {
         str(number): {
             "name": stage.name,
+            "reads": stage.reads,
+            "check": stage.check,
             "total": stage.total if chunks else 0,
             "limit": chunks if number == 0 else 0,
             "cursor": 0,

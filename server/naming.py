@@ -34,9 +34,10 @@ class Names:
 
 
 def _of_reducer(job: Document, spec: JobSpec, stage: int, index: int) -> str:
-    below = job["stages"][str(stage - 1)]
+    here = plan.stage_of(job["stages"][str(stage)])
+    below = job["stages"][str(here.reads)]
     if plan.is_tree(spec):
-        first, last = plan.group(spec, index, below["total"])
+        first, last = plan.group(spec, here, index, below["total"])
         return f"results {first} to {last - 1} of {below['name']}"
     if spec.map.outputs and plan.divided(spec):
         return f"all results' files {spec.map.outputs[index]}"

@@ -8,7 +8,9 @@
 A tree's reducer may begin as soon as its own inputs are accepted; the others wait for the whole map.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -17,9 +19,19 @@ from dockercomp.protocol.orders import JobSpec, ProgramSpec
 
 @dataclass(frozen=True)
 class Stage:
+    """`total` chunks, which read the results of the stage `reads` (None: the map, which reads the input).
+
+    The two `check` stages reduce the same results as a tree's first reducer does, but in two steps."""
+
     name: str
     total: int
-    """Chunks in all."""
+    reads: int | None
+    check: bool = False
+
+
+def stage_of(document: Mapping[str, Any]) -> Stage:
+    """A stage as a job's document holds it."""
+    return Stage(document["name"], document["total"], document["reads"], document["check"])
 
 
 def explicit(spec: JobSpec) -> JobSpec:
@@ -37,14 +49,15 @@ def _writes_folder(program: ProgramSpec) -> bool:
 
 def stages(spec: JobSpec, chunks: int) -> list[Stage]:
     """The stages of a job whose map has so many chunks."""
-    plan = [Stage("map", chunks)]
+    plan = [Stage("map", chunks, None)]
     if spec.reduce is None:
         return plan
-    if not spec.reduce.fan_in:
-        return [*plan, Stage("reduce", sections(spec))]
+    if not spec.reduce.fan_in or chunks <= spec.reduce.fan_in:
+        return [*plan, Stage("reduce", sections(spec), 0)]
     while len(plan) == 1 or plan[-1].total > 1:
-        plan.append(Stage(f"reduce {len(plan)}", -(-plan[-1].total // spec.reduce.fan_in)))
-    return [*plan[:1], Stage("reduce", 1)] if len(plan) == 2 else plan
+        level = len(plan)
+        plan.append(Stage(f"reduce {level}", -(-plan[-1].total // spec.reduce.fan_in), level - 1))
+    return [*plan, Stage("check 1", 2, 0, check=True), Stage("check 2", 1, len(plan), check=True)]
 
 
 def sections(spec: JobSpec) -> int:
@@ -63,19 +76,28 @@ def is_tree(spec: JobSpec) -> bool:
     return spec.reduce is not None and spec.reduce.fan_in > 0
 
 
-def ready(spec: JobSpec, done: int, below: int, total: int) -> int:
-    """How many of the `total` chunks of a reduce stage may be handed out, when of the `below` chunks of the stage
-    before it the first `done` are accepted."""
-    if done >= below:
-        return total
-    fan_in = spec.reduce.fan_in if spec.reduce else 0
-    return done // fan_in if fan_in else 0
+def ready(spec: JobSpec, stage: Stage, done: int, below: int) -> int:
+    """How many chunks of a reduce stage may be handed out, when of the `below` chunks of the stage that it reads the
+    first `done` are accepted."""
+    if not stage.check and done >= below:
+        return stage.total
+    if not is_tree(spec):
+        return 0
+    last = (group(spec, stage, index, below)[1] for index in range(stage.total)) if stage.check else ()
+    return sum(done >= end for end in last) if stage.check else done // _fan_in(spec)
 
 
-def group(spec: JobSpec, index: int, below: int) -> tuple[int, int]:
+def group(spec: JobSpec, stage: Stage, index: int, below: int) -> tuple[int, int]:
     """The results [first, last) of the stage below that a tree's reducer `index` gets."""
-    fan_in = spec.reduce.fan_in if spec.reduce else 0
-    return index * fan_in, min((index + 1) * fan_in, below)
+    if stage.check and stage.reads == 0:
+        sample = min(_fan_in(spec), below)
+        half = (sample + 1) // 2
+        return (half, sample) if index else (0, half)
+    return index * _fan_in(spec), min((index + 1) * _fan_in(spec), below)
+
+
+def _fan_in(spec: JobSpec) -> int:
+    return spec.reduce.fan_in if spec.reduce else 0
 
 
 def bundled(spec: JobSpec, stage: int) -> bool:

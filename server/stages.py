@@ -4,7 +4,7 @@ import hashlib
 
 from dockercomp.protocol.bundle import BadBundle
 from dockercomp.protocol.orders import JobSpec
-from server import plan, result_files
+from server import comparators, plan, result_files
 from server.failures import Failures
 from server.manifests import pack
 from server.merging import merged
@@ -51,27 +51,39 @@ class Stages:
 
     def _advance(self, job: Document, spec: JobSpec, failed: dict[int, Failed]) -> bool:
         stages, moved = stages_of(job), False
+        done = [self._done(job, number, failed) for number in range(len(stages))]
+        open_readers = {stage["reads"] for stage in stages if stage["limit"] < stage["total"]}
         for number, stage in enumerate(stages):
-            done = self._done(job, number)
-            if number in failed:
-                done = min(done, failed[number].first)
-            complete = done == stage["total"] and self._counted(job, number)
-            if number + 1 == len(stages):
-                return self._finish(job, spec) if complete else moved
-            ready = plan.ready(spec, done if complete else min(done, stage["total"] - 1), *_totals(stages, number))
-            if ready == 0:
-                return moved
-            if ready > stages[number + 1]["limit"]:
-                below = self._for_reducers(job, spec, number) if complete and not plan.is_tree(spec) else {}
-                moved |= self._store.jobs.open_stage(job["_id"], number + 1, ready, below)
-        return moved
+            below = stage["reads"]
+            if below is None or stage["limit"] >= stage["total"]:
+                continue
+            complete = done[below] == stages[below]["total"] and self._counted(job, below)
+            ready = plan.ready(
+                spec,
+                plan.stage_of(stage),
+                done[below] if complete else min(done[below], stages[below]["total"] - 1),
+                stages[below]["total"],
+            )
+            if ready > stage["limit"]:
+                listed = self._for_reducers(job, spec, below) if complete and not plan.is_tree(spec) else {}
+                moved |= self._store.jobs.open_stage(job["_id"], number, ready, listed)
+        if open_readers or any(done[number] < stage["total"] for number, stage in enumerate(stages)):
+            return moved
+        # Stages that others read were counted when these were let begin.
+        read = {stage["reads"] for stage in stages}
+        ends = [number for number in range(len(stages)) if number not in read]
+        return self._finish(job, spec) if all(self._counted(job, number) for number in ends) else moved
 
-    def _done(self, job: Document, number: int) -> int:
+    def _done(self, job: Document, number: int, failed: dict[int, Failed]) -> int:
         """How many chunks of a stage, from its first, exist and are accepted."""
         stage = job["stages"][str(number)]
+        if not stage["cursor"]:
+            return 0
         ends = [opened["start"] for opened in job["open_ranges"] if opened["stage"] == number]
         first_open = self._store.chunks.first_open(job["_id"], number)
-        return int(min(stage["cursor"], *ends, *([] if first_open is None else [first_open]), stage["total"]))
+        ends += [] if first_open is None else [first_open]
+        ends += [failed[number].first] if number in failed else []
+        return int(min(stage["cursor"], stage["total"], *ends))
 
     def _counted(self, job: Document, number: int) -> bool:
         return self._store.chunks.count_accepted(job["_id"], number) == int(job["stages"][str(number)]["total"])
@@ -90,7 +102,10 @@ class Stages:
         return self._store.blobs.put(packed), size
 
     def _finish(self, job: Document, spec: JobSpec) -> bool:
-        last = len(job["stages"]) - 1
+        wrong = self._checked(job, spec)
+        if wrong:
+            return self._fail(job["_id"], wrong, {})
+        last = max(number for number, stage in enumerate(stages_of(job)) if not stage["check"])
         manifest, size = self._manifest(job, last)
         if spec.reduce is not None and spec.reduce.sort and plan.sections(spec) > 1 and not plan.bundled(spec, last):
             manifest, size = self._merge(manifest)
@@ -103,6 +118,25 @@ class Stages:
             listed, files = result_files.make(self._store, self._sources.manifest(manifest))
             result |= {"files": files, "file_table": listed}
         return self._store.jobs.end(job["_id"], "completed", {"result": result})
+
+    def _checked(self, job: Document, spec: JobSpec) -> str:
+        """Why a tree's reducer may not be used so; empty where reducing its sample in two steps gave the same."""
+        stages = stages_of(job)
+        if not stages[-1]["check"]:
+            return ""
+        at_once, in_steps = (self._result(job, number, 0) for number in (1, len(stages) - 1))
+        difference = comparators.difference(spec.verify, at_once, in_steps, bundled=plan.bundled(spec, 1))
+        if not difference:
+            return ""
+        sample = min(spec.reduce.fan_in if spec.reduce else 0, stages[0]["total"])
+        return (
+            f"the reducer is not associative, though fan_in says so: the first {sample} results reduced at once and in"
+            f" two steps differ ({difference}); leave fan_in out, or let the reducer write what it reads"
+        )
+
+    def _result(self, job: Document, stage: int, index: int) -> bytes:
+        _, digest, size = next(self._store.chunks.canonical_results(job["_id"], stage, index, index + 1))
+        return self._sources.stored(digest).read_at(0, min(size, comparators.LARGEST + 1))
 
     def _merge(self, manifest: str) -> tuple[str, int]:
         """The sorted results of several reducers as one sorted result, stored as one blob."""
@@ -121,10 +155,6 @@ def _not_begun(job: Document) -> bool:
 
 
 _VERDICTS = ("returned", "wrong", "failed")
-
-
-def _totals(stages: list[Document], number: int) -> tuple[int, int]:
-    return stages[number]["total"], stages[number + 1]["total"]
 
 
 def _digest(whole: BlobReader) -> str:

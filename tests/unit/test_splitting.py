@@ -135,7 +135,21 @@ def test_the_levels_of_a_tree() -> None:
         map=ProgramSpec(command=["cat"]),
         reduce=ReduceSpec(command=["cat"], fan_in=4),
     )
-    assert [stage.total for stage in plan.stages(spec, 100)] == [100, 25, 7, 2, 1]
-    assert [stage.total for stage in plan.stages(spec, 1)] == [1, 1]
-    assert plan.group(spec, 6, 25) == (24, 25)
-    assert [plan.ready(spec, done, 25, 7) for done in (0, 3, 4, 11, 25)] == [0, 0, 1, 2, 7]
+    stages = plan.stages(spec, 100)
+    assert [(stage.total, stage.reads) for stage in stages] == [
+        (100, None),
+        (25, 0),
+        (7, 1),
+        (2, 2),
+        (1, 3),
+        (2, 0),
+        (1, 5),
+    ]
+    assert [stage.total for stage in plan.stages(spec, 4)] == [4, 1]
+    assert plan.group(spec, stages[2], 6, 25) == (24, 25)
+    assert [plan.ready(spec, stages[2], done, 25) for done in (0, 3, 4, 11, 25)] == [0, 0, 1, 2, 7]
+    halves = stages[5]
+    assert [plan.group(spec, halves, index, 100) for index in (0, 1)] == [(0, 2), (2, 4)]
+    assert [plan.ready(spec, halves, done, 100) for done in (0, 1, 2, 3, 4, 100)] == [0, 0, 1, 1, 2, 2]
+    assert [plan.ready(spec, stages[6], done, 2) for done in (0, 1, 2)] == [0, 0, 1]
+    assert plan.group(spec, stages[6], 0, 2) == (0, 2)
