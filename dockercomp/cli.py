@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from . import inputs, jobfolder, starter
+from . import cli_endings, inputs, jobfolder, starter
 from .cli_admin import COMMANDS
 from .client import Client
 from .job import Job, OutputError
@@ -230,7 +230,7 @@ def _print_logs(session: Session, view: JobView, found: list[ChunkView], every: 
                 print("\n".join(f"    {line}" for line in text.splitlines()))
 
 
-for command in COMMANDS:
+for command in (*COMMANDS, *cli_endings.COMMANDS):
     cli.add_command(command)
 
 

@@ -100,7 +100,7 @@ class Job:
 
     def explain(self) -> Explanation:
         """Why it is as it is, and what would help."""
-        return self._master.call("job_explain", Explanation, job=self.id)
+        return self._master.call("explain", Explanation, subject=self.id)
 
     def chunks(self, *, stage: str = "", state: str = "") -> Iterator[ChunkView]:
         """The chunks handed out so far, in order, of one `stage` (map, reduce) or in one `state`."""

@@ -146,6 +146,15 @@ class Verification:
             mine = self._result(report.digest)
             return next((other for other in others if self._equal(agreement, other, mine)), "")
 
+    def difference(self, chunk: Chunk, first: str, second: str) -> str:
+        """Where two stored results of a chunk first differ, by what its job compares; a sentence without a stop."""
+        agreement = self._agreement(chunk.job, chunk.stage)
+        with self._comparing:
+            a, b = self._result(first), self._result(second)
+            if a is None or b is None:
+                return "they differ, and are too large to say where"
+            return comparators.difference(agreement.spec, a, b, bundled=agreement.bundled)
+
     def _equal(self, agreement: Agreement, other: str, mine: bytes | None) -> bool:
         its = self._result(other)
         if its is None or mine is None:

@@ -161,6 +161,14 @@ ROUTES = (
         answer=views.JobView,
     ),
     Route(
+        "explain",
+        "GET",
+        "/api/v1/explain/<subject>",
+        "user",
+        "Why a job, chunk or client (by id or name) is as it is.",
+        answer=views.Explanation,
+    ),
+    Route(
         "job_result", "GET", "/api/v1/jobs/<job>/result", "user", "The merged result, in parts (Range).", transfer=True
     ),
     Route(

@@ -1,11 +1,12 @@
-"""Routes of a job's second life and its end: running again what failed."""
+"""Routes of jobs that do not go well: why, and running them again."""
 
 from typing import Any
 
 from dockercomp.protocol.errors import NotFound
-from dockercomp.protocol.views import JobView
+from dockercomp.protocol.views import Explanation, JobView
 from server.api import jobs
 from server.api.services import Caller, Services
+from server.explaining import Explaining
 from server.reopening import Reopening
 from server.store.connection import Document
 
@@ -13,6 +14,11 @@ from server.store.connection import Document
 def job_retry(services: Services, caller: Caller, _: None, job: str) -> JobView:
     Reopening(services.store).retry(own_job(services, caller, job))
     return jobs.job(services, caller, None, job)
+
+
+def explain(services: Services, caller: Caller, _: None, subject: str) -> Explanation:
+    silent_after_s = services.settings.silent_after_s
+    return Explaining(services.store, services.inputs.sources, silent_after_s).explain(subject)
 
 
 def own_job(services: Services, caller: Caller, job: str) -> Document:
@@ -23,4 +29,4 @@ def own_job(services: Services, caller: Caller, job: str) -> Document:
     return document
 
 
-HANDLERS: dict[str, Any] = {"job_retry": job_retry}
+HANDLERS: dict[str, Any] = {"job_retry": job_retry, "explain": explain}

@@ -143,6 +143,11 @@ class Chunks:
             found = self._chunks.find_one(query, {"index": 1}, sort=[("_id", 1)], hint="open_in_order")
         return None if found is None else int(found["index"])
 
+    def count_leased(self, job: str) -> int:
+        """Open chunks of a job that are with clients now."""
+        with store_errors():
+            return self._chunks.count_documents({"state": "open", "job": job, "leases.0": {"$exists": True}})
+
     def any_open(self, job: str) -> bool:
         with store_errors():
             return self._chunks.find_one({"state": "open", "job": job}, {"_id": 1}) is not None

@@ -65,6 +65,11 @@ class Clients:
         with store_errors():
             return self._clients.find_one({"_id": client})
 
+    def named(self, name: str) -> Document | None:
+        """The client of this name heard of last."""
+        with store_errors():
+            return self._clients.find_one({"name": name}, sort=[("seen", -1)])
+
     def page(self, after: str, limit: int) -> list[Document]:
         with store_errors():
             return list(self._clients.find({"_id": {"$gt": after}}).sort("_id", 1).limit(limit))
