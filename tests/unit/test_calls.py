@@ -301,3 +301,24 @@ def test_what_runs_inside_is_old_enough_for_any_image() -> None:
 
     for path in Path(inside.__file__).parent.glob("*.py"):
         ast.parse(path.read_text(), feature_version=(3, 6))
+
+
+def test_folders_without_init_star_imports_and_broken_files(modules: Path) -> None:
+    from dockercomp.modules import module_files
+
+    (modules / "bare" / "deep").mkdir(parents=True)
+    (modules / "bare" / "deep" / "one_module.py").write_text(
+        "from bare.deep import two_module, nothing\nimport os.path\n"
+    )
+    (modules / "bare" / "deep" / "two_module.py").write_text("from broken_module import *\n")
+    (modules / "broken_module.py").write_text("this is not Python\n")
+    found = module_files(["bare.deep.one_module", "json.decoder", "hypothesis", "not_there_at_all"])
+    assert sorted(found) == ["bare/deep/one_module.py", "bare/deep/two_module.py", "broken_module.py"]
+
+
+def test_a_compiled_module_cannot_travel(modules: Path) -> None:
+    from dockercomp.modules import module_files
+
+    (modules / "quick_math.cpython-311-x86_64-linux-gnu.so").write_bytes(b"")
+    with pytest.raises(NotTravelling, match=r"quick_math is compiled .*put it into the image"):
+        module_files(["quick_math"])
