@@ -125,7 +125,7 @@ class Submission:
         waits_for = self._inputs.listing.waits_for(request.inputs)
         if waits_for:
             return Outlook(pin=pin, waits_for=waits_for)
-        packed, chunks = self._inputs.listing.packed(spec.input, request.inputs, request.input_list, here=False)
+        packed, chunks = self._inputs.listing.outlook(spec.input, request.inputs, request.input_list)
         earlier = self._inputs.reuse.earlier(owner, recipe(spec, pin, request.program), spec)
         if earlier is None:
             return Outlook(pin=pin, chunks=chunks, left=chunks * rules_of(spec, 0).quorum)

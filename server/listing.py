@@ -14,7 +14,7 @@ from server.sections import directories
 from server.sources import Sources
 from server.store import Store
 from server.store.blobs import BlobReader, stream
-from server.tables import Extent, Label, pack
+from server.tables import Extent, Label, pack, parts
 
 _decode = msgspec.json.Decoder(InputFile).decode
 
@@ -49,29 +49,34 @@ class Listing:
 
     def make(self, spec: InputSpec, files: Sequence[InputFile], input_list: str = "") -> Listed:
         """Store the table of these inputs. Raises InvalidJob naming the input and what is wrong with it."""
-        packed, chunks = self.packed(spec, files, input_list)
-        return Listed(self._store.blobs.put(packed) if packed else "", chunks)
+        counted = self._counted(spec, files, input_list, here=True)
+        if counted is None:
+            return Listed("", splitting.of_numbers(spec))
+        table = self._store.blobs.put_stream(parts(counted))
+        return Listed(table, counted.in_all(spec))
 
-    def packed(
-        self, spec: InputSpec, files: Sequence[InputFile], input_list: str = "", *, here: bool = True
-    ) -> tuple[bytes, int]:
-        """The table (empty for numbers) and how many chunks it makes. Without `here` uploads need not have been made.
+    def outlook(self, spec: InputSpec, files: Sequence[InputFile], input_list: str = "") -> tuple[bytes, int]:
+        """The table (empty for numbers) and how many chunks it makes, of inputs that need not have been uploaded.
         Raises InvalidJob."""
+        counted = self._counted(spec, files, input_list, here=False)
+        if counted is None:
+            return b"", splitting.of_numbers(spec)
+        return pack(counted), counted.in_all(spec)
+
+    def _counted(
+        self, spec: InputSpec, files: Sequence[InputFile], input_list: str, *, here: bool
+    ) -> "_Counted | None":
+        """The extents of all inputs, to be gone through once; None for numbers."""
         if spec.split in NUMBER_SPLITS:
             if files or input_list:
                 raise InvalidJob(f"a {spec.split} split reads no input files, but {len(files) or 'a list'} were given")
-            return b"", splitting.of_numbers(spec)
+            return None
         if not files and not input_list:
             raise InvalidJob(f"a {spec.split} split needs at least one input file")
         given: Iterable[InputFile] = _in_order(spec, files)
         if input_list:
             given = _checked_order(spec, self._read_list(input_list))
-        counted = _Counted(self._extents(spec, given, here))
-        packed = pack(counted)
-        chunks = splitting.of_files(spec, counted.rows) if spec.split == "files" else counted.chunks
-        if chunks < 1:
-            raise InvalidJob("the input is empty: there is nothing to compute")
-        return packed, chunks
+        return _Counted(self._extents(spec, given, here))
 
     def _read_list(self, digest: str) -> Iterator[InputFile]:
         if not self._store.blobs.has(digest):
@@ -161,6 +166,13 @@ class _Counted:
         for extent in self._extents:
             self.rows, self.chunks = self.rows + 1, self.chunks + extent.chunks
             yield extent
+
+    def in_all(self, spec: InputSpec) -> int:
+        """Chunks of all of them. Raises InvalidJob where there are none."""
+        chunks = splitting.of_files(spec, self.rows) if spec.split == "files" else self.chunks
+        if chunks < 1:
+            raise InvalidJob("the input is empty: there is nothing to compute")
+        return chunks
 
 
 def _in_order(spec: InputSpec, files: Sequence[InputFile]) -> list[InputFile]:

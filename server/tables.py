@@ -11,7 +11,8 @@ import struct
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Literal
+from tempfile import SpooledTemporaryFile
+from typing import IO, Literal
 
 import msgspec
 
@@ -22,6 +23,7 @@ _HEAD = struct.Struct("<Q")
 _ROW = struct.Struct("<32sQQQQQB7x")
 _KINDS: tuple[Literal["stored"], Literal["results"], Literal["url"]] = ("stored", "results", "url")
 _NO_DIGEST = "0" * 64
+_IN_MEMORY = 2**20
 _SCAN = 1 << 20
 
 
@@ -58,16 +60,31 @@ class Row:
     chunks_end: int
 
 
+def parts(extents: Iterable[Extent]) -> Iterator[bytes]:
+    """A packed table part by part. Rows and labels that are many wait in temporary files, not in memory."""
+    with SpooledTemporaryFile(_IN_MEMORY) as rows, SpooledTemporaryFile(_IN_MEMORY) as labels:
+        yield _HEAD.pack(_write(extents, rows, labels))
+        for file in (rows, labels):
+            file.seek(0)
+            while part := file.read(_IN_MEMORY):
+                yield part
+
+
 def pack(extents: Iterable[Extent]) -> bytes:
-    rows, labels = bytearray(), bytearray()
-    end = chunks = number = 0
+    """A small table whole."""
+    return b"".join(parts(extents))
+
+
+def _write(extents: Iterable[Extent], rows: IO[bytes], labels: IO[bytes]) -> int:
+    """Returns how many rows there are."""
+    end = chunks = number = told = 0
     encode = msgspec.json.Encoder().encode
     for extent in extents:
         end, chunks, number = end + extent.size, chunks + extent.chunks, number + 1
-        labels += encode(extent.label)
+        told += labels.write(encode(extent.label))
         digest = bytes.fromhex(extent.digest or _NO_DIGEST)
-        rows += _ROW.pack(digest, extent.offset, extent.size, end, chunks, len(labels), _KINDS.index(extent.kind))
-    return _HEAD.pack(number) + bytes(rows) + bytes(labels)
+        rows.write(_ROW.pack(digest, extent.offset, extent.size, end, chunks, told, _KINDS.index(extent.kind)))
+    return number
 
 
 class Table:
