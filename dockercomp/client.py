@@ -62,19 +62,20 @@ class Client:
     def submit(
         self,
         folder: JobFolder | Path | str,
-        *files: Path | str,
+        *files: Path | str | Job,
         reuse: bool | None = None,
         key: str = "",
         tell: Tell = lambda _: None,
     ) -> Job:
-        """Submit the job folder `folder` over `files`: files, folders, patterns, URLs, `job:ID` for a job's result.
+        """Submit the job folder `folder` over `files`: files, folders, patterns, URLs, jobs or `job:ID` for their results.
 
         Sends what the master does not have yet. `reuse` False computes again what an earlier job computed already. A
         repeated `key` gives the job it made before. `tell` gets a sentence before inputs are sent. Raises JobFileError,
         InputError, UnknownImage, InvalidJob.
         """
         read = folder if isinstance(folder, JobFolder) else jobfolder.load(Path(folder))
-        with inputs.collect(read.spec, files) as found:
+        given = [f"job:{each.id}" if isinstance(each, Job) else each for each in files]
+        with inputs.collect(read.spec, given) as found:
             return self.submit_collected(read, found, reuse=reuse, key=key, tell=tell)
 
     def submit_collected(
