@@ -5,8 +5,6 @@ connection, 429, 502, 503 and 504 are tried again with growing pauses and jitter
 Retry-After); anything else is an answer.
 """
 
-import base64
-import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import IO, Any, TypeVar
@@ -15,22 +13,19 @@ from urllib.parse import quote
 import msgspec
 import requests
 from requests.adapters import HTTPAdapter
+from urllib3.exceptions import HTTPError
 from urllib3.util import Retry
 
 from . import routes
 from .errors import ChecksumMismatch, DockercompError, Unavailable, error_of
 from .messages import PART_LIMIT
+from .parts import Parts, content_digest
 from .views import BlobStatus, DigestList
 
 T = TypeVar("T")
 
 _CONTENT_RANGE = re.compile(r"^bytes (\d+)-(\d+)/(\d+)$")
 _PART_ATTEMPTS = 3
-
-
-def content_digest(data: bytes) -> str:
-    """The Content-Digest header of `data` (RFC 9530, sha-256)."""
-    return f"sha-256=:{base64.b64encode(hashlib.sha256(data).digest()).decode()}:"
 
 
 class Connection:
@@ -67,9 +62,13 @@ class Connection:
         body: bytes | None = None,
         params: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
+        stream: bool = False,
         **parts: str,
     ) -> requests.Response:
-        """Call the route `name`. Raises the DockercompError that the answer stands for, Unavailable without one."""
+        """Call the route `name`; with `stream` the answer's body is still to be read.
+
+        Raises the DockercompError that the answer stands for, Unavailable without one.
+        """
         route = routes.BY_NAME[name]
         url = self.url + route.url(**{key: quote(value, safe="") for key, value in parts.items()})
         try:
@@ -80,6 +79,7 @@ class Connection:
                 params=dict(params) if params else None,
                 headers=dict(headers) if headers else None,
                 timeout=self._timeout,
+                stream=stream,
             )
         except requests.RequestException as error:
             raise Unavailable(f"no answer from {self.url}: {_reason(error)}") from error
@@ -103,24 +103,27 @@ class Connection:
         except msgspec.DecodeError as error:
             raise DockercompError(f"{self.url} answered something that is not ours: {error}") from error
 
-    def read_parts(self, name: str, *, start: int = 0, **parts: str) -> Iterator[bytes]:
+    def read_parts(
+        self, name: str, *, start: int = 0, params: Mapping[str, str] | None = None, **parts: str
+    ) -> Iterator[bytes]:
         """The bytes behind a ranged route from `start` to its end, in checked parts of at most PART_LIMIT.
 
         A part whose checksum differs is fetched again; ChecksumMismatch after three times.
         """
         offset, total = start, None
         while total is None or offset < total:
-            part, total = self._part(name, offset, parts)
+            part, total = self._part(name, offset, {"params": params, **parts})
             offset += len(part)
             if part:
                 yield part
             elif offset < total:
                 raise ChecksumMismatch(f"{name}: an empty part at byte {offset} of {total}")
 
-    def _part(self, name: str, offset: int, parts: Mapping[str, Any]) -> tuple[bytes, int]:
+    def _part(self, name: str, offset: int, options: Mapping[str, Any]) -> tuple[bytes, int]:
         for _ in range(_PART_ATTEMPTS):
-            response = self.request(name, headers={"Range": f"bytes={offset}-{offset + PART_LIMIT - 1}"}, **parts)
-            data = response.content
+            wanted = {"Range": f"bytes={offset}-{offset + PART_LIMIT - 1}"}
+            response = self.request(name, headers=wanted, stream=True, **options)
+            data = self._body(response)
             where = _CONTENT_RANGE.match(response.headers.get("Content-Range", ""))
             total = int(where[3]) if where else len(data)
             if response.headers.get("Content-Digest") == content_digest(data) and (
@@ -130,6 +133,14 @@ class Connection:
         raise ChecksumMismatch(
             f"{name}: the part at byte {offset} arrived with a wrong checksum {_PART_ATTEMPTS} times"
         )
+
+    def _body(self, response: requests.Response) -> bytes:
+        """What is still to be read, in one go: `content` would copy it together from thousands of pieces."""
+        try:
+            body: bytes = response.raw.read(decode_content=True)
+        except HTTPError as error:
+            raise Unavailable(f"no answer from {self.url}: {_reason(error)}") from error
+        return body
 
     def missing(self, digests: Sequence[str]) -> list[str]:
         """Those of at most 10,000 blobs that the master does not have."""
@@ -144,22 +155,21 @@ class Connection:
         status = self.call("blob_status", BlobStatus, digest=digest, params={"size": size})
         told(status.offset)
         attempts = 0
-        while not status.complete:
-            source.seek(status.offset)
-            data = source.read(min(PART_LIMIT, size - status.offset))
-            before = status.offset
-            status = self.call(
-                "blob_put",
-                BlobStatus,
-                digest=digest,
-                params={"offset": before, "size": size},
-                body=data,
-                headers={"Content-Digest": content_digest(data), "Content-Type": "application/octet-stream"},
-            )
-            told(status.offset - before)
-            attempts = attempts + 1 if status.offset <= before and not status.complete else 0
-            if attempts >= _PART_ATTEMPTS:
-                raise ChecksumMismatch(f"upload of {digest}: no progress at byte {before} of {size}")
+        with Parts(source, size) as parts:
+            while not status.complete:
+                before, part = status.offset, parts.at(status.offset)
+                status = self.call(
+                    "blob_put",
+                    BlobStatus,
+                    digest=digest,
+                    params={"offset": before, "size": size},
+                    body=part.data,
+                    headers={"Content-Digest": part.digest, "Content-Type": "application/octet-stream"},
+                )
+                told(status.offset - before)
+                attempts = attempts + 1 if status.offset <= before and not status.complete else 0
+                if attempts >= _PART_ATTEMPTS:
+                    raise ChecksumMismatch(f"upload of {digest}: no progress at byte {before} of {size}")
 
 
 def _reason(error: BaseException) -> str:

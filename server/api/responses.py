@@ -7,7 +7,7 @@ from flask import Request, Response
 
 from dockercomp.protocol.errors import BadRequest, DockercompError, problem_of
 from dockercomp.protocol.messages import PART_LIMIT
-from dockercomp.protocol.transport import content_digest
+from dockercomp.protocol.parts import content_digest
 from server.store.blobs import BlobReader, stream
 
 _RANGE = re.compile(r"^bytes=(\d+)-(\d*)$")

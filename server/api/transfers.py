@@ -6,7 +6,7 @@ from flask import request
 
 from dockercomp.protocol.errors import BadRequest, ChecksumMismatch, Forbidden
 from dockercomp.protocol.messages import INLINE_LIMIT
-from dockercomp.protocol.transport import content_digest
+from dockercomp.protocol.parts import content_digest
 from dockercomp.protocol.views import BlobStatus, DigestList
 from server.api.binding import read_body
 from server.api.services import Caller, Services

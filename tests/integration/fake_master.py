@@ -18,8 +18,8 @@ from dockercomp.protocol import messages as m
 from dockercomp.protocol.errors import DockercompError, NotFound, Unauthorized, problem_of
 from dockercomp.protocol.messages import PART_LIMIT
 from dockercomp.protocol.orders import JobOrder, encode_order
+from dockercomp.protocol.parts import content_digest
 from dockercomp.protocol.signing import public_key, sign_order
-from dockercomp.protocol.transport import content_digest
 from dockercomp.protocol.views import BlobStatus, Health
 
 SEED = bytes(range(32))

@@ -26,8 +26,9 @@ from dockercomp.protocol.errors import (
 )
 from dockercomp.protocol.messages import PART_LIMIT, EnrolAnswer, EnrolRequest, SyncAnswer, SyncRequest
 from dockercomp.protocol.orders import InputSpec, JobSpec, ProgramSpec, VerifySpec
+from dockercomp.protocol.parts import content_digest
 from dockercomp.protocol.routes import ROUTES, Route
-from dockercomp.protocol.transport import Connection, content_digest
+from dockercomp.protocol.transport import Connection
 from dockercomp.protocol.views import BlobStatus, ClientView, Health, InputFile, JobPage, JobView, SubmitRequest
 from tests.integration.masters import RunningMaster, running_master
 from tests.integration.simulated import CEILING, MACHINE, Master

@@ -27,8 +27,8 @@ from dockercomp.protocol.errors import (
 )
 from dockercomp.protocol.messages import Allocation
 from dockercomp.protocol.orders import ImagePin
+from dockercomp.protocol.parts import content_digest
 from dockercomp.protocol.routes import ROUTES
-from dockercomp.protocol.transport import content_digest
 
 PIN = ImagePin(name="dockercomp/python", config_digest="sha256:" + "a" * 64, platform="linux/amd64")
 TOKEN = "right"
