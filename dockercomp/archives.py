@@ -17,10 +17,10 @@ from typing import IO, Self, cast
 
 from .source import InputError, Source, file_source, guarded, tried
 
-_COMPRESSED: dict[str, Callable[[IO[bytes]], IO[bytes]]] = {
-    ".gz": lambda file: cast("IO[bytes]", gzip.GzipFile(fileobj=file)),
-    ".bz2": lambda file: cast("IO[bytes]", bz2.BZ2File(file)),
-    ".xz": lambda file: cast("IO[bytes]", lzma.LZMAFile(file)),  # noqa: SIM115
+_COMPRESSED: dict[str, Callable[[IO[bytes]], io.BufferedIOBase]] = {
+    ".gz": lambda file: gzip.GzipFile(fileobj=file),
+    ".bz2": bz2.BZ2File,
+    ".xz": lzma.LZMAFile,
 }
 _TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tbz", ".tar.xz", ".txz")
 _ARCHIVES = (*_TARS, ".zip")
@@ -43,7 +43,7 @@ def unpacked(name: str, path: Path) -> Iterator[Source]:
         for member in _zipped(path) if suffix == ".zip" else _tarred(path):
             yield _plain(Source(f"{stem}/{member.name}", member.place, member.open))
     else:
-        yield _plain(file_source(name, path))
+        yield _plain(file_source(name, str(path)))
 
 
 def _plain(source: Source) -> Source:
@@ -56,8 +56,7 @@ def _plain(source: Source) -> Source:
     suffix = next((each for each in _COMPRESSED if low.endswith(each)), None)
     if suffix is None:
         return source
-    reader = _COMPRESSED[suffix]
-    start = partial(_both, source, reader)
+    start = partial(_Both, source, _COMPRESSED[suffix])
     return Source(source.name[: -len(suffix)], source.place, partial(guarded, start, source.place))
 
 
@@ -68,25 +67,13 @@ def _refused(source: Source, why: str) -> Source:
     return Source(source.name, source.place, refuse)
 
 
-def _both(source: Source, reader: Callable[[IO[bytes]], IO[bytes]]) -> IO[bytes]:
-    return cast("IO[bytes]", _Both(source, reader))
-
-
 class _Both(io.RawIOBase):
     """A decompressing reader together with the file that it reads, closed as one."""
 
-    def __init__(self, source: Source, reader: Callable[[IO[bytes]], IO[bytes]]) -> None:
+    def __init__(self, source: Source, reader: Callable[[IO[bytes]], io.BufferedIOBase]) -> None:
         self._outer = cast("IO[bytes]", source.open())
         self._inner = reader(self._outer)
-
-    def read(self, size: int = -1) -> bytes:
-        return self._inner.read(size)
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        return self._inner.seek(offset, whence)
-
-    def tell(self) -> int:
-        return self._inner.tell()
+        self.readinto, self.seek, self.tell = self._inner.readinto, self._inner.seek, self._inner.tell  # type: ignore[method-assign]
 
     def close(self) -> None:
         if not self.closed:
@@ -104,8 +91,12 @@ def _zipped(path: Path) -> Iterator[Source]:
             if info.is_dir() or _hidden(name := _checked(info.filename, path)):
                 continue
             place = f"{path}, member {name},"
-            found = Source(name, place, partial(guarded, partial(archive.open, info), place))
+            found = Source(name, place, partial(guarded, partial(_opened, archive, info), place))
             yield _refused(found, "is encrypted; unpack it with its password") if info.flag_bits & 1 else found
+
+
+def _opened(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> io.BufferedIOBase:
+    return cast("io.BufferedIOBase", archive.open(info))
 
 
 # --- tar -------------------------------------------------------------------------------------------------------------
@@ -135,10 +126,10 @@ def _tarred(path: Path) -> Iterator[Source]:
 _LINK = "is a link or a device: make the archive again with tar --dereference --hard-dereference"
 
 
-def _member(archive: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
+def _member(archive: tarfile.TarFile, member: tarfile.TarInfo) -> io.BufferedIOBase:
     found = archive.extractfile(member)
     assert found is not None  # it is a regular file
-    return found
+    return cast("io.BufferedIOBase", found)
 
 
 class _Header(tarfile.TarInfo):

@@ -13,7 +13,8 @@ _TABLES = """
     PRAGMA journal_mode = OFF;
     CREATE TABLE inputs (number INTEGER PRIMARY KEY, name TEXT, size INTEGER, upload INTEGER, start INTEGER,
                          crc INTEGER, job TEXT, url TEXT);
-    CREATE TABLE uploads (number INTEGER PRIMARY KEY, digest TEXT, size INTEGER, last INTEGER, here INTEGER DEFAULT 0);
+    CREATE TABLE uploads (number INTEGER PRIMARY KEY, digest TEXT, size INTEGER, last INTEGER, here INTEGER);
+    CREATE INDEX by_digest ON uploads (digest);
     BEGIN;
 """
 _FILES = """
@@ -34,7 +35,7 @@ class Planned(NamedTuple):
     last: bool
     """The upload ends with this input."""
     here: bool
-    """The master has the upload."""
+    """The master has the upload, or gets the same bytes by an earlier one."""
 
 
 class Catalogue:
@@ -62,7 +63,8 @@ class Catalogue:
         self.inputs, self.size = self.inputs + 1, self.size + size
 
     def end_upload(self, digest: str, size: int) -> None:
-        query = "INSERT INTO uploads (number, digest, size, last) VALUES (?, ?, ?, ?)"
+        again = "EXISTS (SELECT 1 FROM uploads WHERE digest = ?2)"
+        query = f"INSERT INTO uploads (number, digest, size, last, here) VALUES (?1, ?2, ?3, ?4, {again})"  # noqa: S608
         self._rows.execute(query, (self._uploads, digest, size, self._last))
         self._uploads += 1
 
@@ -100,11 +102,10 @@ class Catalogue:
             yield [str(digest) for (digest,) in self._rows.execute(query, (first, first + _BATCH))]
 
     def mark_here(self, digests: Collection[str]) -> None:
-        self._rows.execute("CREATE INDEX IF NOT EXISTS by_digest ON uploads (digest)")
         self._rows.executemany("UPDATE uploads SET here = 1 WHERE digest = ?", ((digest,) for digest in digests))
 
     def unsent(self) -> tuple[int, int]:
         """Inputs and bytes that the master does not have."""
         files = "SELECT count(*) FROM inputs JOIN uploads ON uploads.number = upload WHERE NOT here"
-        size = "SELECT coalesce(sum(size), 0) FROM (SELECT DISTINCT digest, size FROM uploads WHERE NOT here)"
+        size = "SELECT coalesce(sum(size), 0) FROM uploads WHERE NOT here"
         return int(self._rows.execute(files).fetchone()[0]), int(self._rows.execute(size).fetchone()[0])

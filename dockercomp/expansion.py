@@ -65,11 +65,11 @@ def _file(given: Path, include: Sequence[str], unpack: bool) -> Iterator[Source]
     if unpack and is_packed(given.name):
         yield from _some(unpacked(given.name, given), include, f"{given} holds no file")
     else:
-        yield file_source(_printable(given.name), given)
+        yield file_source(_printable(given.name), str(given))
 
 
 def _folder(given: Path, include: Sequence[str], unpack: bool) -> Iterator[Source]:
-    found = _each(((path.relative_to(given).as_posix(), path) for path in _below(given)), include, unpack)
+    found = _each(_below(given, ""), include, unpack)
     empty = f"{given} is an empty folder (files whose name begins with a dot do not count)"
     yield from _some(found, (), f"no file of {given} matches include = {list(include)}" if include else empty)
 
@@ -78,7 +78,7 @@ def _pattern(given: Path, include: Sequence[str], unpack: bool) -> Iterator[Sour
     """Files that a pattern matches which the shell left alone, named by their path below its fixed part."""
     fixed = Path(*_fixed(given.parts))
     paths = sorted(glob.glob(str(given), recursive=True))  # noqa: PTH207  (`**` and relative patterns alike)
-    files = ((path.relative_to(fixed).as_posix(), path) for path in map(Path, paths) if path.is_file())
+    files = ((path.relative_to(fixed).as_posix(), str(path)) for path in map(Path, paths) if path.is_file())
     yield from _some(_each(files, include, unpack), (), f"no file matches {given}")
 
 
@@ -89,14 +89,14 @@ def _fixed(parts: Sequence[str]) -> Iterator[str]:
         yield part
 
 
-def _each(files: Iterator[tuple[str, Path]], include: Sequence[str], unpack: bool) -> Iterator[Source]:
+def _each(files: Iterator[tuple[str, str]], include: Sequence[str], unpack: bool) -> Iterator[Source]:
     for name, path in files:
         _printable(name)
         if not (unpack and is_packed(name)):
             if _taken(include, name):
                 yield file_source(name, path)
         else:
-            yield from (each for each in unpacked(name, path) if _taken(include, name, each.name))
+            yield from (each for each in unpacked(name, Path(path)) if _taken(include, name, each.name))
 
 
 def _taken(include: Sequence[str], *names: str) -> bool:
@@ -115,24 +115,23 @@ def _some(found: Iterator[Source], include: Sequence[str], otherwise: str) -> It
         raise InputError(otherwise + (f" that matches include = {list(include)}" if include else ""))
 
 
-def _below(folder: Path) -> Iterator[Path]:
-    """All files below, in the order of their paths as texts, so that no more than the names of one folder a level are
+def _below(folder: Path, above: str) -> Iterator[tuple[str, str]]:
+    """Name and path of all files below, in the order of the names as texts, so that no more than one folder a level is
     held. Hidden ones are left out, and folders that are links."""
     try:
         with os.scandir(folder) as entries:
             found = sorted(
-                (entry.name + "/" * entry.is_dir(follow_symlinks=False), entry.is_file())
+                (entry.name + "/" * entry.is_dir(follow_symlinks=False), entry.path, entry.is_file())
                 for entry in entries
                 if not entry.name.startswith(".")
             )
     except OSError as error:
         raise InputError(f"{error.filename} cannot be read: {error.strerror}") from error
-    for name, is_file in found:
-        path = folder / name
+    for name, path, is_file in found:
         if name.endswith("/"):
-            yield from _below(path)
-        elif is_file or not path.exists():  # a link to nothing is told when it is read
-            yield path
+            yield from _below(Path(path), above + name)
+        elif is_file or not os.path.exists(path):  # noqa: PTH110  (a link to nothing is told when it is read)
+            yield above + name, path
 
 
 def _printable(name: str) -> str:

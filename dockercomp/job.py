@@ -1,9 +1,8 @@
 """One job, as the scientist holds it: followed, waited for, fetched."""
 
 import hashlib
-import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -12,7 +11,17 @@ from rich.console import Console
 from .master import Master
 from .progress import display
 from .protocol.errors import ChecksumMismatch, Conflict, DockercompError, Unavailable
-from .protocol.views import ChunkPage, ChunkView, Explanation, JobView, RunningChunk, RunningPage
+from .protocol.views import (
+    ChunkPage,
+    ChunkView,
+    Explanation,
+    JobView,
+    ResultFile,
+    ResultFiles,
+    RunningChunk,
+    RunningPage,
+)
+from .resultfolder import appearing, write_folder
 
 Tell = Callable[[str], None]
 
@@ -144,18 +153,32 @@ class Job:
         """The merged result as UTF-8 text. Raises as `parts` does, and UnicodeDecodeError."""
         return self.result().decode()
 
-    def save(self, folder: Path | str) -> Path:
-        """Write folder/result (whole or not at all) and folder/job.json; returns the result's path.
+    def files(self) -> Iterator[ResultFile]:
+        """The files of a result of several, in chunk order. Raises Conflict where the result is plain bytes."""
+        for page in self._master.pages("job_files", ResultFiles, job=self.id):
+            yield from page.files
 
-        Raises OutputError where it cannot be written, and what `parts` raises.
+    def file_parts(self, name: str) -> Iterator[bytes]:
+        """One file of a result of several, by the name that `files` gives, in checked parts. Raises NotFound."""
+        return self._master.read_parts("job_file", params={"name": name}, job=self.id)
+
+    def save(self, folder: Path | str) -> Path:
+        """Write folder/result (whole or not at all; a folder where the result is several files) and folder/job.json.
+
+        Returns the result's path. Raises OutputError where it cannot be written, and what `parts` raises.
         """
         folder = Path(folder)
         try:
             folder.mkdir(parents=True, exist_ok=True)
             path = folder / "result"
-            _write(path, self.parts())
+            with appearing(path) as place:
+                if self.view.result_files:
+                    write_folder(place, self.parts(), (file.name for file in self.files()))
+                else:
+                    _write(place, self.parts())
             view = msgspec.json.format(msgspec.json.encode(self.view), indent=2)
-            _write(folder / "job.json", iter([view, b"\n"]))
+            with appearing(folder / "job.json") as place:
+                _write(place, [view, b"\n"])
         except OSError as error:
             raise OutputError(f"the result cannot be written to {folder}: {error.strerror}") from error
         return path
@@ -167,12 +190,7 @@ def _no_result(view: JobView) -> str:
     return f"job {view.id} has no result, it is {view.state}: {view.error}"
 
 
-def _write(path: Path, parts: Iterator[bytes]) -> None:
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        with temporary.open("xb") as file:
-            for part in parts:
-                file.write(part)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+def _write(path: Path, parts: Iterable[bytes]) -> None:
+    with path.open("xb") as file:
+        for part in parts:
+            file.write(part)

@@ -1,7 +1,7 @@
 """The routes of one master, called by any number of threads: each has a connection of its own."""
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import IO, Any, TypeVar
 from weakref import WeakSet
 
@@ -34,9 +34,11 @@ class Master:
         """Call the route `name`; see Connection.call."""
         return self._connection().call(name, answer, message, **options)
 
-    def read_parts(self, name: str, *, start: int = 0, **parts: str) -> Iterator[bytes]:
+    def read_parts(
+        self, name: str, *, start: int = 0, params: Mapping[str, str] | None = None, **parts: str
+    ) -> Iterator[bytes]:
         """The bytes behind a ranged route from `start` on, in checked parts."""
-        return self._connection().read_parts(name, start=start, **parts)
+        return self._connection().read_parts(name, start=start, params=params, **parts)
 
     def missing(self, digests: Sequence[str]) -> list[str]:
         """Those of at most 10,000 blobs that the master does not have."""

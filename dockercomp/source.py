@@ -8,14 +8,16 @@ import zlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import IO, TypeVar, cast
+from functools import partial
+from typing import IO, TYPE_CHECKING, TypeVar, cast
 
 from .protocol.errors import BadRequest
 
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
 T = TypeVar("T")
 
-_BUFFER = 1024 * 1024
 _DAMAGE = (zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError)
 
 
@@ -34,13 +36,13 @@ class Source:
     open: Callable[[], AbstractContextManager[IO[bytes]]]
 
 
-def file_source(name: str, path: Path) -> Source:
-    return Source(name, str(path), lambda: guarded(lambda: path.open("rb"), str(path)))
+def file_source(name: str, path: str) -> Source:
+    return Source(name, path, partial(guarded, partial(io.FileIO, path), path))
 
 
-def guarded(start: Callable[[], IO[bytes]], place: str) -> IO[bytes]:
+def guarded(start: Callable[[], io.RawIOBase | io.BufferedIOBase], place: str) -> IO[bytes]:
     """A stream all of whose errors are InputErrors that name `place`."""
-    return cast("IO[bytes]", io.BufferedReader(_Guarded(start, place), _BUFFER))
+    return cast("IO[bytes]", io.BufferedReader(_Guarded(start, place)))
 
 
 def tried(act: Callable[[], T], place: str) -> T:
@@ -64,7 +66,7 @@ def _damaged(place: str, reason: str) -> InputError:
 
 
 class _Guarded(io.RawIOBase):
-    def __init__(self, start: Callable[[], IO[bytes]], place: str) -> None:
+    def __init__(self, start: Callable[[], io.RawIOBase | io.BufferedIOBase], place: str) -> None:
         self._place = place
         self._inner = tried(start, place)
 
@@ -74,13 +76,11 @@ class _Guarded(io.RawIOBase):
     def seekable(self) -> bool:
         return True
 
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        data = tried(lambda: self._inner.read(len(buffer)), self._place)
-        buffer[: len(data)] = data
-        return len(data)
+    def readinto(self, buffer: "WriteableBuffer") -> int | None:
+        return tried(partial(self._inner.readinto, buffer), self._place)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        return tried(lambda: self._inner.seek(offset, whence), self._place)
+        return tried(partial(self._inner.seek, offset, whence), self._place)
 
     def tell(self) -> int:
         return self._inner.tell()
