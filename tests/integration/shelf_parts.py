@@ -1,14 +1,18 @@
 """An installation for foreign programs and ready-made jobs: a real master and two real workers, once for all tests."""
 
+import io
 import os
 import subprocess
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import requests
 
 from dockercomp import images
 from dockercomp.client import Client
+from dockercomp.job import Job, JobFailed
 from dockercomp.machine import supervisor
 from dockercomp.machine.home import instance_label
 from tests.chaos.conftest import Installation
@@ -26,6 +30,7 @@ class Shelf:
 
     def __init__(self, installation: Installation) -> None:
         self.client: Client = installation.client()
+        self._master = installation.master
         self._pushed: set[str] = set()
 
     def need(self, image: str) -> None:
@@ -40,6 +45,15 @@ class Shelf:
             self.client.push_image(image, archive)
         self._pushed.add(image)
 
+    def files(self, job: Job) -> dict[str, bytes]:
+        """The files of a result of several, by their names."""
+        url = f"{self._master.url}/api/v1/jobs/{job.id}/files.tar"
+        with requests.get(url, headers={"Authorization": f"Bearer {self._master.admin_token}"}, timeout=60) as answer:
+            assert answer.status_code == 200, answer.text
+            with tarfile.open(fileobj=io.BytesIO(answer.content)) as archive:
+                found = {entry.name: archive.extractfile(entry) for entry in archive if entry.isfile()}
+                return {name: file.read() for name, file in found.items() if file}
+
 
 @pytest.fixture(scope="session")
 def shelf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shelf]:
@@ -49,7 +63,7 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shelf]:
         running = Installation(master, os.environ.get("DC_DOCKER_HOST", os.environ.get("DOCKER_HOST", "")))
         try:
             for number in (1, 2):
-                running.add_worker(number, DC_CONTAINERS="3", DC_MEMORY="2GiB")
+                running.add_worker(number, DC_CPUS="2", DC_MEMORY="2GiB")
             found = Shelf(running)
             yield found
             found.client.close()
@@ -60,21 +74,32 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shelf]:
         assert Engine(instance_label(home), running.engine_host).ours() == [], "a worker left containers behind"
 
 
-def locally(image: str, program: Path, *inputs: Path, result: Path | None = None) -> bytes:
-    """What `sh local.sh INPUT…` in the folder `program` prints, in a plain container of the image, on one machine.
-
-    What it writes into /result is then in `result`.
+def locally(image: str, program: Path, script: str, *inputs: Path, result: Path | None = None) -> bytes:
+    """What the shell script prints with the paths of `inputs`, in the folder `program`, in a plain container of the
+    image, on one machine. What it writes into /result is then in `result`.
     """
     command = ["docker", "run", "--rm", "--network", "none", "--volume", f"{program}:/job", "--workdir", "/job"]
+    paths = []
     if inputs:
         data = Path(os.path.commonpath([path.parent for path in inputs]))
         command += ["--volume", f"{data}:/data:ro"]
+        paths = [f"/data/{path.relative_to(data)}" for path in inputs]
     if result is not None:
         command += ["--volume", f"{result}:/result"]
-    paths = [f"/data/{path.relative_to(data)}" for path in inputs]
-    done = subprocess.run([*command, image, "sh", "local.sh", *paths], capture_output=True, check=False)
+    command += [image, "bash", "-eo", "pipefail", "-c", script, "local", *paths]
+    done = subprocess.run(command, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode(errors="replace")
     return done.stdout
+
+
+def completed(job: Job) -> Job:
+    """The job once it is complete; fails the test with what its programs said."""
+    try:
+        job.wait(timeout=240)
+    except JobFailed as error:
+        said = [run.log_head for chunk in job.chunks(state="failed") for run in chunk.replicas]
+        raise AssertionError("\n".join([str(error), *said])) from error
+    return job
 
 
 def files_in(folder: Path) -> dict[str, bytes]:

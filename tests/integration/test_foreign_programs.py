@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from dockercomp.job import Job
+from dockercomp.job import Job, JobFailed
 from dockercomp.protocol.errors import DockercompError
-from tests.integration.shelf_parts import FOREIGN, JOBS, Shelf, locally
+from tests.integration.shelf_parts import FOREIGN, JOBS, Shelf, completed, files_in, locally
 
 IMAGE = "dockercomp-test/foreign"
 WORDS = [
@@ -108,7 +108,7 @@ INPUTS = {
     "csv": ["orders.csv"],
     "sweep": [],
     "records": ["records.bin"],
-    "stragglers": ["text.txt"],
+    "stragglers": ["names", "text.txt"],
     "crash": [],
     "hang": [],
 }
@@ -145,6 +145,11 @@ def inputs_of(name: str, data: Path) -> list[Path]:
     return sorted(found, key=lambda path: str(path.relative_to(data)).removeprefix("names/"))
 
 
+def alone(program: Path, *inputs: Path, result: Path | None = None) -> bytes:
+    """What its local.sh gives: how a scientist runs it on one machine."""
+    return locally(IMAGE, program, (program / "local.sh").read_text(), *inputs, result=result)
+
+
 @pytest.mark.parametrize(
     "name",
     [
@@ -155,6 +160,8 @@ def inputs_of(name: str, data: Path) -> list[Path]:
         "locale",
         "large",
         "names",
+        "streaming",
+        "stragglers",
         "reads_twice",
         "jq",
         "processes",
@@ -164,9 +171,41 @@ def inputs_of(name: str, data: Path) -> list[Path]:
     ],
 )
 def test_a_foreign_program_gives_the_same_bytes(name: str, submitted: Submitted, data: Path, programs: Path) -> None:
-    expected = locally(IMAGE, programs / name, *inputs_of(name, data))
-    job = submitted(name)
-    job.wait(timeout=240)
-    found = job.result()
+    expected = alone(programs / name, *inputs_of(name, data))
+    found = completed(submitted(name)).result()
     assert found == expected
     assert found
+
+
+def test_a_program_that_writes_where_it_stands(
+    submitted: Submitted, shelf: Shelf, data: Path, programs: Path, tmp_path: Path
+) -> None:
+    """Each chunk finds the folder as it was submitted; what it leaves there and is no result goes."""
+    alone(programs / "workdir", *inputs_of("workdir", data), result=tmp_path)
+    assert shelf.files(completed(submitted("workdir"))) == files_in(tmp_path)
+
+
+def test_a_program_that_crashes_on_one_chunk(submitted: Submitted) -> None:
+    """The others complete; the scientist is told which input failed, how, and what to do."""
+    job = submitted("crash")
+    with pytest.raises(JobFailed) as told:
+        job.wait(timeout=240)
+    view = told.value.view
+    assert (view.stages[0].accepted, view.missing_count) == (7, 1)
+    assert "1 of 8 chunks failed" in view.error and f"dockercomp retry {job.id}" in view.error
+    (chunk,) = job.chunks(state="failed")
+    assert chunk.index == 5
+    for run in chunk.replicas:
+        assert "signal 11" in run.failure
+        assert run.log_head == "about to touch a null pointer\n"
+
+
+def test_a_program_that_hangs_on_one_chunk(submitted: Submitted) -> None:
+    job = submitted("hang")
+    with pytest.raises(JobFailed) as told:
+        job.wait(timeout=240)
+    assert (told.value.view.stages[0].accepted, told.value.view.missing_count) == (3, 1)
+    (chunk,) = job.chunks(state="failed")
+    assert chunk.index == 2
+    assert "2 s" in chunk.error
+    assert {run.log_head for run in chunk.replicas} == {"waiting for a lock\n"}

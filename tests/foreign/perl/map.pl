@@ -1,6 +1,7 @@
 #!/usr/bin/perl
 use strict;
-use open ':std', ':encoding(UTF-8)';
+binmode STDIN, ':utf8';
+binmode STDOUT, ':utf8';
 while (<STDIN>) {
     print lc($1), "\t1\n" while /(\w+)/g;
 }

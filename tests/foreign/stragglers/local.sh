@@ -1,1 +1,1 @@
-head -n 1 "$1"
+for file in "$@"; do head -n 1 -- "$file"; done
