@@ -67,7 +67,7 @@ class Client:
         key: str = "",
         tell: Tell = lambda _: None,
     ) -> Job:
-        """Submit the job folder `folder` over `files`: files, folders, patterns, URLs, jobs or `job:ID` for their results.
+        """Submit the job folder `folder` over `files`: files, folders, patterns, URLs, jobs (for their results).
 
         Sends what the master does not have yet. `reuse` False computes again what an earlier job computed already. A
         repeated `key` gives the job it made before. `tell` gets a sentence before inputs are sent. Raises JobFileError,
