@@ -4,7 +4,7 @@ import base64
 import hashlib
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
-from typing import IO, NamedTuple, Self
+from typing import IO, NamedTuple
 
 from .messages import PART_LIMIT
 
@@ -29,7 +29,7 @@ class Parts:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="parts")
         self._next: Future[Part] | None = None
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Parts":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
