@@ -147,6 +147,20 @@ def test_an_initializer_prepares_each_container(client: Client) -> None:
         assert set(pool.map(look, range(6))) == {"ready"}
 
 
+def test_a_function_may_use_processes_of_its_own(
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own_pool.py").write_text(
+        "import os\nfrom concurrent.futures import ProcessPoolExecutor\ndef square(n):\n    return n * n, os.getpid()\n"
+        "def work(n):\n    with ProcessPoolExecutor(2) as pool:\n        found = list(pool.map(square, range(n)))\n"
+        "    return [value for value, _ in found], os.getpid() in {pid for _, pid in found}\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    import own_pool  # type: ignore[import-not-found]
+
+    assert list(client.map(own_pool.work, [4, 6])) == [([n * n for n in range(count)], False) for count in (4, 6)]
+
+
 def _collect(numbers: list[int]) -> dict[int, str]:
     return {number: str(number) * 2 for number in numbers}
 
