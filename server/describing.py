@@ -10,7 +10,7 @@ from dockercomp.protocol.messages import Allocation, AppliedAllocation, Ceiling,
 from dockercomp.protocol.orders import ImagePin
 from dockercomp.protocol.views import ChunkView, ClientView, JobView, ReplicaView, StageView
 from server.lifecycle import Chunk
-from server.scheduling import rules_of, running_job, stages_of, unfit
+from server.running import rules_of, running_job, stages_of, unfit
 from server.store.connection import Document
 
 

@@ -10,7 +10,7 @@ from dockercomp.protocol.views import Explanation
 from server import describing, lifecycle, reasons
 from server.lifecycle import Chunk
 from server.naming import Names
-from server.scheduling import able, counted_of, platform_of, running_job, stages_of, unfit
+from server.running import able, counted_of, platform_of, running_job, stages_of, unfit
 from server.sources import Sources
 from server.store import Store
 from server.store.connection import Document

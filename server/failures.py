@@ -7,7 +7,7 @@ from dockercomp.protocol.errors import NotFound
 from dockercomp.protocol.orders import JobSpec
 from server import blame
 from server.naming import Names
-from server.scheduling import running_job, stages_of
+from server.running import running_job, stages_of
 from server.sources import Sources
 from server.store import Store
 from server.store.chunks import Failed

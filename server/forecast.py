@@ -9,7 +9,7 @@ from dockercomp.protocol.views import Forecast, StageView, SubmitRequest
 from server import plan
 from server.describing import why_waiting
 from server.jobs import Submission
-from server.scheduling import running_job, unfit
+from server.running import running_job, unfit
 from server.store.connection import Document
 
 

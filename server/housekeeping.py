@@ -18,7 +18,8 @@ from server import lifecycle
 from server.jobs import InputsOfJobs
 from server.lifecycle import Chunk
 from server.reopening import Reopening
-from server.scheduling import Scheduling, able, running_job
+from server.running import able, running_job
+from server.scheduling import Scheduling
 from server.settings import Settings, read
 from server.sources import Sources
 from server.stages import Stages

@@ -14,7 +14,7 @@ from dockercomp.protocol.views import SubmitRequest
 from server import plan
 from server.listing import Listing
 from server.reuse import Reuse, recipe
-from server.scheduling import rules_of
+from server.running import rules_of
 from server.sources import Sources
 from server.store import Store
 from server.store.connection import Document

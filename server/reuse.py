@@ -14,7 +14,7 @@ import msgspec
 from dockercomp.protocol.orders import NUMBER_SPLITS, ImagePin, InputSpec, JobSpec
 from server import lifecycle, splitting
 from server.lifecycle import Chunk
-from server.scheduling import rules_of
+from server.running import rules_of
 from server.sources import Sources
 from server.store import Store
 from server.store.connection import Document

@@ -4,35 +4,15 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import msgspec
-
-from dockercomp.protocol.orders import NUMBER_SPLITS, JobSpec
-from server import blame, lifecycle
-from server.lifecycle import Chunk, Rules
+from dockercomp.protocol.orders import JobSpec
+from server import lifecycle
+from server.lifecycle import Chunk
+from server.running import RunningJob, deadline_s, rules_of, running_job
 from server.store import Store
 from server.store.connection import Document
 
-_SLOW_LINE = 125_000
-"""Bytes a second of a line of 1 Mbit/s."""
 _FRESH_STAGES = 3
 """Most stages of jobs that one sync takes fresh chunks of: keeps its round trips bounded."""
-
-
-@dataclass(frozen=True)
-class RunningJob:
-    """A running job as scheduling needs it."""
-
-    document: Document
-    spec: JobSpec
-
-    @property
-    def id(self) -> str:
-        return str(self.document["_id"])
-
-    @property
-    def fresh(self) -> list[int]:
-        """The stages that have chunks which nobody was given yet, lowest first."""
-        return [n for n, stage in enumerate(stages_of(self.document)) if stage["cursor"] < stage["limit"]]
 
 
 @dataclass
@@ -44,70 +24,6 @@ class Grants:
     fresh: list[Chunk] = field(default_factory=list)
     """New chunks, stored."""
     why_idle: str = ""
-
-
-def running_job(document: Document) -> RunningJob:
-    return RunningJob(document, msgspec.convert(document["spec"], JobSpec))
-
-
-def stages_of(document: Document) -> list[Document]:
-    """A job's stages in order."""
-    return [document["stages"][str(number)] for number in range(len(document["stages"]))]
-
-
-def rules_of(spec: JobSpec, stage: int) -> Rules:
-    """Quorum and retries of a stage's chunks. `adaptive` means quorum until trust is kept."""
-    quorum = 1 if spec.verify.policy == "none" else spec.verify.quorum
-    return Rules(quorum=quorum, retries=spec.retries)
-
-
-def unfit(job: RunningJob, client: Document, platform: str) -> str:
-    """Why this client cannot run the job, in one sentence; empty where it can."""
-    allocation = client.get("applied") or client["allocation"]
-    need = job.spec.resources.memory
-    if allocation["memory"] < need:
-        given = allocation["memory"]
-        return f"job {job.id} needs {need >> 20} MiB of memory a container, this client has {given >> 20} MiB"
-    if job.document["image"]["platform"] != platform:
-        return f"job {job.id} needs {job.document['image']['platform']}, this client is {platform}"
-    refused = {entry["job"]: entry["reason"] for entry in client.get("refused_jobs") or []}
-    if job.id in refused:
-        return f"this client refuses job {job.id}: {refused[job.id]}"
-    counted = counted_of(client, job.id)
-    if blame.machine_to_blame(counted.faults, counted.runs) and counted.session == client.get("session"):
-        return blame.faulty(job.id, counted.faults)
-    return ""
-
-
-class Counted(msgspec.Struct, frozen=True):
-    """What a client did of one job: runs that gave a result and their seconds, and chunks that it failed and others
-    completed, the last of them in the session `session` of its daemon."""
-
-    runs: int = 0
-    seconds: float = 0.0
-    faults: int = 0
-    session: str = ""
-
-
-def counted_of(client: Document, job: str) -> Counted:
-    found = client.get("counters", {}).get("jobs", {}).get(job)
-    return msgspec.convert(found, Counted) if found else Counted()
-
-
-def able(job: RunningJob, pool: Sequence[Document]) -> list[str]:
-    """Those of the clients that can run the job."""
-    return [client["_id"] for client in pool if not unfit(job, client, platform_of(client))]
-
-
-def platform_of(client: Document) -> str:
-    return str((client.get("machine") or {}).get("platform", ""))
-
-
-def deadline_s(spec: JobSpec) -> float:
-    """How long a lease lasts: room for the chunk's own limit, as much again waiting in the client's queue, and the
-    chunk's way over a slow line."""
-    way = 0.0 if spec.input.split in NUMBER_SPLITS else spec.input.chunk_size / _SLOW_LINE
-    return 2 * spec.resources.time_limit + 600 + way
 
 
 def _open_share(jobs: Sequence[RunningJob], want: int) -> int:

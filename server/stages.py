@@ -8,7 +8,7 @@ from server import comparators, plan, result_files
 from server.failures import Failures
 from server.manifests import pack
 from server.merging import merged
-from server.scheduling import running_job, stages_of
+from server.running import running_job, stages_of
 from server.sections import Sections
 from server.sources import Sources
 from server.store import Store

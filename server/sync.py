@@ -5,6 +5,7 @@ chunks move, chunks are moved before they are acknowledged, and fresh chunks exi
 """
 
 import secrets
+import time
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -25,7 +26,9 @@ from server import lifecycle, splitting
 from server.inputs import Inputs
 from server.lifecycle import Chunk, Replica
 from server.metrics import Metrics
-from server.scheduling import RunningJob, Scheduling, platform_of, running_job, stages_of, unfit
+from server.pace import Crowd, Situation, call_again_s
+from server.running import RunningJob, platform_of, running_job, stages_of, unfit
+from server.scheduling import Scheduling
 from server.stages import Stages
 from server.store import Store
 from server.store.connection import Document
@@ -47,6 +50,7 @@ class Sync:
         self._verification = Verification(store)
         self._stages = Stages(store, inputs.sources)
         self._heartbeat_s = heartbeat_s
+        self._crowd = Crowd()
 
     def answer(self, client_id: str, secret_hash: str, request: SyncRequest, address: str) -> SyncAnswer:
         """Raises Unauthorized, ProtocolUnsupported, StaleSync, Unavailable. Safe to repeat with the same `seq`."""
@@ -96,7 +100,7 @@ class Sync:
             fresh, ranges = self._scheduling.issue(client, fit, want - len(leased), sync)
             leased += fresh
         with phase("count"):
-            self._count_and_advance(jobs, [change for change in changes if change[0].id in stored], ranges)
+            moved = self._count_and_advance(jobs, [change for change in changes if change[0].id in stored], ranges)
 
         by_id = {job.id: job for job in jobs}
         given = [chunk for chunk in (*again, *leased) if chunk.job in by_id]
@@ -105,6 +109,13 @@ class Sync:
             not_listed = [job for job in request.known_jobs if job not in by_id]
             closed = self._store.jobs.ended_among(not_listed) if not_listed else []
             orders = self._orders({lease.job for lease in leases} - set(request.known_jobs))
+        situation = Situation(
+            jobs=bool(jobs),
+            watched=_watched(client),
+            idle=not jobs or len(leases) < want,
+            moved=moved,
+            crowd=self._crowd.heard(client_id, time.monotonic()),
+        )
         return SyncAnswer(
             protocol=PROTOCOL,
             seq=request.seq,
@@ -114,7 +125,7 @@ class Sync:
             cancelled=_cancelled(request, mine, intake, set(by_id)),
             closed_jobs=closed,
             allocation=msgspec.convert(client["allocation"], Allocation),
-            call_again_s=1.0 if jobs or _watched(client) else min(2.0, self._heartbeat_s),
+            call_again_s=min(call_again_s(situation), self._heartbeat_s),
             why_idle=_why_idle(want, len(leases), jobs, why_unfit, client),
         )
 
@@ -154,8 +165,10 @@ class Sync:
 
     def _count_and_advance(
         self, jobs: Sequence[RunningJob], changes: Sequence[tuple[Chunk, Chunk]], ranges: dict[str, list[str]]
-    ) -> None:
-        """Count what was stored, close the ranges whose chunks now exist, and move on a job that this completed."""
+    ) -> bool:
+        """Count what was stored, close the ranges whose chunks now exist, and move on a job that this completed; True
+        where one moved."""
+        moved = False
         failed = {after.job for _, after in changes if after.state == "failed"}
         counters = self._verification.count(changes)
         for job in jobs:
@@ -163,7 +176,8 @@ class Sync:
             if counted or job.id in ranges:
                 now = self._store.jobs.count(job.id, dict(counted), ranges.get(job.id, []))
                 if job.id in failed or _completed_a_stage(job, counted, now):
-                    self._stages.advance(job.document)
+                    moved |= self._stages.advance(job.document)
+        return moved
 
     def _leases(self, jobs: dict[str, RunningJob], given: Sequence[Chunk], client: Document, sync: str) -> list[Lease]:
         leases, room = [], _INLINE_ROOM
