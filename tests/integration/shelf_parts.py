@@ -1,14 +1,11 @@
 """An installation for foreign programs and ready-made jobs: a real master and two real workers, once for all tests."""
 
-import io
 import os
 import subprocess
-import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import requests
 
 from dockercomp import images
 from dockercomp.client import Client
@@ -30,7 +27,6 @@ class Shelf:
 
     def __init__(self, installation: Installation) -> None:
         self.client: Client = installation.client()
-        self._master = installation.master
         self._pushed: set[str] = set()
 
     def need(self, image: str) -> None:
@@ -44,15 +40,6 @@ class Shelf:
         with images.saved(image) as archive:
             self.client.push_image(image, archive)
         self._pushed.add(image)
-
-    def files(self, job: Job) -> dict[str, bytes]:
-        """The files of a result of several, by their names."""
-        url = f"{self._master.url}/api/v1/jobs/{job.id}/files.tar"
-        with requests.get(url, headers={"Authorization": f"Bearer {self._master.admin_token}"}, timeout=60) as answer:
-            assert answer.status_code == 200, answer.text
-            with tarfile.open(fileobj=io.BytesIO(answer.content)) as archive:
-                found = {entry.name: archive.extractfile(entry) for entry in archive if entry.isfile()}
-                return {name: file.read() for name, file in found.items() if file}
 
 
 @pytest.fixture(scope="session")

@@ -178,11 +178,11 @@ def test_a_foreign_program_gives_the_same_bytes(name: str, submitted: Submitted,
 
 
 def test_a_program_that_writes_where_it_stands(
-    submitted: Submitted, shelf: Shelf, data: Path, programs: Path, tmp_path: Path
+    submitted: Submitted, data: Path, programs: Path, tmp_path: Path
 ) -> None:
     """Each chunk finds the folder as it was submitted; what it leaves there and is no result goes."""
-    alone(programs / "workdir", *inputs_of("workdir", data), result=tmp_path)
-    assert shelf.files(completed(submitted("workdir"))) == files_in(tmp_path)
+    alone(programs / "workdir", *inputs_of("workdir", data), result=tmp_path / "alone")
+    assert files_in(completed(submitted("workdir")).save(tmp_path / "found")) == files_in(tmp_path / "alone")
 
 
 def test_a_program_that_crashes_on_one_chunk(submitted: Submitted) -> None:

@@ -41,15 +41,15 @@ def test_wordcount(shelf: Shelf, tmp_path: Path) -> None:
 
 
 def test_hashtags(shelf: Shelf, tmp_path: Path) -> None:
-    (tmp_path / "result").mkdir()
     python(JOBS / "hashtags" / "tweets.py", tmp_path / "tweets", "--days", 3, "--tweets", 300)
     days = sorted((tmp_path / "tweets").iterdir())
     script = """
         for day; do python3 map.py "--input_path=$day" --output_folder=/tmp/out; done
         for kind in lang country; do python3 reduce.py --input_paths /tmp/out/*.$kind --output_path=/result/all; done
     """
-    locally("dockercomp/python", JOBS / "hashtags", script, *days, result=tmp_path / "result")
-    assert shelf.files(submit(shelf, "hashtags", tmp_path / "tweets")) == files_in(tmp_path / "result")
+    locally("dockercomp/python", JOBS / "hashtags", script, *days, result=tmp_path / "alone")
+    job = submit(shelf, "hashtags", tmp_path / "tweets")
+    assert files_in(job.save(tmp_path / "found")) == files_in(tmp_path / "alone")
 
 
 def test_logs(shelf: Shelf, tmp_path: Path) -> None:
@@ -71,9 +71,9 @@ def test_blackscholes(shelf: Shelf, tmp_path: Path) -> None:
 def test_images(shelf: Shelf, pictures: Path, tmp_path: Path) -> None:
     files = sorted(pictures.iterdir())
     script = 'for picture; do python3 pictures.py "$picture" /result; done'
-    locally("dockercomp/images", JOBS / "images", script, *files, result=tmp_path)
+    locally("dockercomp/images", JOBS / "images", script, *files, result=tmp_path / "alone")
     job = submit(shelf, "images", pictures)
-    assert shelf.files(job) == files_in(tmp_path)
+    assert files_in(job.save(tmp_path / "found")) == files_in(tmp_path / "alone")
 
 
 def test_ferret(shelf: Shelf, pictures: Path) -> None:
