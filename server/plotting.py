@@ -22,18 +22,18 @@ _SO_FAR_BYTES = 1 << 20
 
 
 class Plotting:
-    """Draws plots. Keeps the last few of completed jobs, which never change."""
+    """Draws plots. Keeps the last few, by the mark of what they were drawn of."""
 
     def __init__(self, results: Results) -> None:
         self._results = results
-        self._kept: OrderedDict[tuple[str, int], Plot] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, int, str], Plot] = OrderedDict()
 
     def plot(self, job: Document, number: int) -> Plot:
         """Plot `number`, from 1, of a job. Raises NotFound, NotPlottable with what is wrong with the data."""
         declared = msgspec.convert(job["spec"].get("plots", []), list[PlotSpec])
         if not 1 <= number <= len(declared):
             raise NotFound(f"job {job['_id']} declares {len(declared)} plots, there is no plot {number}")
-        key = (str(job["_id"]), number)
+        key = (str(job["_id"]), number, self.mark(job))
         if key in self._kept:
             return self._kept[key]
         spec = declared[number - 1]
@@ -46,11 +46,16 @@ class Plotting:
         except CannotPlot as error:
             named = f"plot {number}" + (f", {spec.title!r}," if spec.title else "")
             raise NotPlottable(f"{named} cannot be drawn: {subject} {error}") from error
-        if job["state"] == "completed" and len(drawn.svg) + len(drawn.csv) <= _LARGEST_KEPT:
+        if len(drawn.svg) + len(drawn.csv) <= _LARGEST_KEPT:
             self._kept[key] = drawn
             while len(self._kept) > _MOST_KEPT:
                 self._kept.popitem(last=False)
         return drawn
+
+    def mark(self, job: Document) -> str:
+        """Changes when there is more to draw."""
+        last = len(job["stages"]) - 1
+        return str(job["state"] == "completed" or job.get("counters", {}).get(f"accepted_{last}", 0))
 
     def _data(self, job: Document, spec: PlotSpec) -> tuple[str, BlobReader]:
         """What is drawn, and its name in a sentence."""

@@ -88,6 +88,13 @@ class Results:
         index, _, skipped = cursor.partition(".")
         return self._files_so_far(job, _number(index), _number(skipped), limit)
 
+    def opened(self, job: Document) -> Iterator[tuple[str, BlobReader]]:
+        """Every file of a completed job's result, one after the other. Raises Conflict at once."""
+        _check_files(job)
+        self.whole(job)
+        rows = self._sources.table(job["result"]["file_table"]).rows()
+        return ((row.extent.label.name, self._sources.open(row.extent)) for row in rows)
+
     def file(self, job: Document, name: str) -> BlobReader:
         """One file of a result, by the name that `files` gives. Raises NotFound, Conflict."""
         _check_files(job)

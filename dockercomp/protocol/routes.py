@@ -196,6 +196,14 @@ ROUTES = (
         transfer=True,
     ),
     Route(
+        "job_archive",
+        "GET",
+        "/api/v1/jobs/<job>/files.tar",
+        "user",
+        "All files of a result of several, as one tar.",
+        transfer=True,
+    ),
+    Route(
         "job_plot",
         "GET",
         "/api/v1/jobs/<job>/plots/<number>",

@@ -13,6 +13,7 @@ from server import describing
 from server.api.jobs import page_limit
 from server.api.responses import ranged
 from server.api.services import Caller, Services
+from server.archive import tar
 from server.lifecycle import Chunk
 from server.store.connection import Document
 
@@ -32,6 +33,13 @@ def job_files(services: Services, caller: Caller, _: None, job: str) -> ResultFi
 def job_file(services: Services, caller: Caller, _: None, job: str) -> Response:
     name = request.args.get("name", "")
     return ranged(request, services.results.file(services.job(job), name), **_saved_as(name))
+
+
+def job_archive(services: Services, caller: Caller, _: None, job: str) -> Response:
+    document = services.job(job)
+    files = services.results.opened(document)
+    headers = _saved_as(f"{document['name']}-{job}.tar")
+    return Response(tar(files, modified=int(document["ended"])), content_type="application/x-tar", headers=headers)
 
 
 def job_plot(services: Services, caller: Caller, _: None, job: str, number: str) -> Response:
@@ -116,6 +124,7 @@ HANDLERS: dict[str, Any] = {
     "job_result": job_result,
     "job_files": job_files,
     "job_file": job_file,
+    "job_archive": job_archive,
     "job_plot": job_plot,
     "job_chunks": job_chunks,
     "chunk": chunk,

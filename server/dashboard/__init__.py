@@ -5,7 +5,7 @@ from flask_limiter import Limiter
 from flask_login import LoginManager
 
 from server.api.services import Services
-from server.dashboard import clients, doors, headers, jobs, overview, refusals, volunteers, wording
+from server.dashboard import chunks, clients, doors, headers, jobs, overview, refusals, results, volunteers, wording
 from server.people import People
 
 
@@ -15,7 +15,7 @@ def register(app: Flask, services: Services, people: People, limiter: Limiter, l
     app.jinja_env.filters.update(wording.FILTERS)
     app.after_request(headers.harden)
     entrance = doors.make(people, limiter)
-    inside = [make(services) for make in (overview.make, clients.make, jobs.make, volunteers.make)]
+    inside = [part.make(services) for part in (overview, clients, jobs, results, chunks, volunteers)]
     for blueprint in inside:
         blueprint.before_request(doors.only_people)
     for blueprint in (entrance, *inside):

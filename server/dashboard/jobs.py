@@ -11,6 +11,7 @@ from dockercomp.protocol.views import ChunkView, JobView
 from server import describing
 from server.api.jobs import job_cancel
 from server.api.services import Caller, Services
+from server.dashboard import results
 from server.dashboard.live import Part, show
 from server.store.connection import Document
 
@@ -47,6 +48,8 @@ def make(services: Services) -> Blueprint:
                 "dashboard/jobs/actions.html", lambda: {"job": view, "may_cancel": may_cancel}, 2 * running
             ),
             "progress": Part("dashboard/jobs/progress.html", lambda: {"job": view}, 2 if running else 0),
+            "result": Part("dashboard/results/result.html", lambda: results.result(services, document), 5 * running),
+            "plots": Part("dashboard/results/plots.html", lambda: results.plots(services, document), 5 * running),
             "failures": Part("dashboard/jobs/failures.html", lambda: failures(document, view), 5 if running else 0),
         }
         return show("dashboard/jobs/job.html", parts, job=view, spec=document["spec"])

@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from dockercomp.protocol.errors import NotFound
 
-_CURSORS = ("after", "before")
+_KEPT = ("after", "before", "stage", "state")
 """The parameters of a page's address that belong to its parts too."""
 
 
@@ -51,7 +51,7 @@ def _render(name: str, part: Part) -> tuple[Markup, str]:
     carry = context.pop("carry", None)
     body = render_template(part.template, **context)
     digest = hashlib.sha256(f"{part.every_s}{body}".encode()).hexdigest()[:16]
-    kept: dict[str, Any] = {key: request.args[key] for key in _CURSORS if key in request.args}
+    kept: dict[str, Any] = {key: request.args[key] for key in _KEPT if key in request.args}
     url = url_for(request.endpoint or "", **(request.view_args or {}), **kept, part=name, have=digest, carry=carry)
     whole = render_template("dashboard/live.html", name=name, url=url, every_s=part.every_s, body=Markup(body))  # noqa: S704  (rendered here, escaped)
     return Markup(whole), digest  # noqa: S704

@@ -41,6 +41,20 @@ def ago(seconds: float) -> str:
     return f"{int(seconds // 86400)} d ago"
 
 
+def seconds(count: float) -> str:
+    """A duration: `0.25 s`, `42 s`, `3 min`, `2.5 h`, `3 d`."""
+    for limit, size, unit in ((90, 1, "s"), (5400, 60, "min"), (36 * 3600, 3600, "h")):
+        if count < limit:
+            return f"{count / size:.3g} {unit}" if count / size < 10 else f"{count / size:.0f} {unit}"
+    return f"{count / 86400:.3g} d"
+
+
+def between(bounds: tuple[float, float]) -> str:
+    """A range of durations: `about 2 min to 5 min`."""
+    low, high = (seconds(float(f"{bound:.1g}") if bound < 90 else bound) for bound in bounds)
+    return f"about {high}" if low == high else f"about {low} to {high}"
+
+
 def when(moment: str) -> str:
     """An RFC 3339 time as `2026-11-21 07:43 UTC`."""
     return datetime.fromisoformat(moment.replace("Z", "+00:00")).strftime("%Y-%m-%d %H:%M UTC")
@@ -58,4 +72,6 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "ago": ago,
     "when": when,
     "percent": percent,
+    "seconds": seconds,
+    "between": between,
 }

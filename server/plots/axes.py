@@ -75,7 +75,7 @@ def level(area: Area, scale: Scale, ticks: Sequence[Tick], label: str, *, grid: 
         drawn.append(svg.line(x, low, x, high, svg.GRID if grid else svg.AXIS))
         if x - half < free:
             continue
-        free = x + half + 12
+        free = x + half + 8
         # A mark at the edge is moved inwards rather than cut off.
         x = min(max(x, half + 2), WIDTH - half - 2)
         drawn.append(svg.text(tick.label, x, area.bottom + 20, text_anchor="middle", fill=svg.FAINT))

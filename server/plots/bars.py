@@ -30,10 +30,12 @@ def draw(spec: PlotSpec, points: Points) -> str:
 
 def _fit_below(points: Points) -> bool:
     """Whether the names fit below upright bars; of a row of numbers or dates some may be left out."""
-    if all(is_number(name) or seconds_of(name) is not None for name in points.x):
-        return True
-    room = (axes.WIDTH - 100) / len(points.x)
-    return all(svg.width_of(name) + 10 <= room for name in points.x)
+    room = (axes.WIDTH - 130) / len(points.x) - 12
+    return _in_a_row(points.x) or all(svg.width_of(name) <= room for name in points.x)
+
+
+def _in_a_row(names: Sequence[str]) -> bool:
+    return all(is_number(name) or seconds_of(name) is not None for name in names)
 
 
 def _upright(spec: PlotSpec, points: Points) -> tuple[float, float, list[str]]:
@@ -66,8 +68,10 @@ def _upright(spec: PlotSpec, points: Points) -> tuple[float, float, list[str]]:
 
 
 def _marked(names: Sequence[str], slot: float) -> list[int]:
-    """Which bars have their name below: all where there is room, else each second, fifth, tenth … of them; of a row
-    of whole numbers the round ones."""
+    """Which bars have their name below: of numbers and dates without room each second, fifth, tenth …; of a row of
+    whole numbers the round ones."""
+    if not _in_a_row(names):
+        return list(range(len(names)))
     widest = max(map(svg.width_of, names)) + 12
     every = next((n * ten for ten in (1, 10, 100) for n in (1, 2, 5) if n * ten * slot >= widest), 1000)
     numbers = [int(name) for name in names if _WHOLE.fullmatch(name)]

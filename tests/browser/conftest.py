@@ -170,15 +170,16 @@ def job(master: RunningMaster) -> Iterator[Callable[..., str]]:
     """Submits jobs over ranges; cancelled at the end of the test."""
     admin, made = master.admin(), []
 
-    def make(name: str = "numbers", chunks: int = 4, quorum: int = 2, retries: int = 3) -> str:
-        spec = JobSpec(
-            name=name,
-            image="dockercomp/python",
-            input=InputSpec(split="range", start=0, stop=chunks, per_chunk=1),
-            map=ProgramSpec(command=["python3", "pi.py", "{start}", "{stop}"]),
-            verify=VerifySpec(policy="quorum" if quorum > 1 else "none", quorum=quorum),
-            retries=retries,
-        )
+    def make(name: str = "numbers", chunks: int = 4, quorum: int = 2, retries: int = 3, **changes: object) -> str:
+        options: dict[str, object] = {
+            "image": "dockercomp/python",
+            "input": InputSpec(split="range", start=0, stop=chunks, per_chunk=1),
+            "map": ProgramSpec(command=["python3", "pi.py", "{start}", "{stop}"]),
+            "verify": VerifySpec(policy="quorum" if quorum > 1 else "none", quorum=quorum),
+            "reuse": False,
+            **changes,
+        }
+        spec = JobSpec(name=name, retries=retries, **options)  # type: ignore[arg-type]
         made.append(admin.call("submit", JobView, SubmitRequest(spec=spec)).id)
         return made[-1]
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from dockercomp.protocol.messages import (
@@ -22,8 +23,14 @@ from dockercomp.protocol.messages import (
 )
 from dockercomp.protocol.transport import Connection
 
+Program = Callable[[Lease], bytes]
+
 SCRATCH = 64 << 20
 CEILING = Ceiling(containers=4, cpus=4, memory=4 << 30)
+
+
+def told_apart(lease: Lease) -> bytes:
+    return f"{lease.start}-{lease.stop}\n".encode()
 
 
 @dataclass
@@ -98,11 +105,11 @@ class SimulatedWorker:
             note=note,
         )
 
-    def work(self, want: int, result: bytes = b"") -> None:
-        """Take chunks and report what they give: `result`, or what tells them apart."""
+    def work(self, want: int, result: bytes | Program = told_apart) -> None:
+        """Take chunks and report what they give."""
         self.sync(want)
         for lease in self.held:
-            payload = result or f"{lease.start}-{lease.stop}\n".encode()
+            payload = result if isinstance(result, bytes) else result(lease)
             digest = hashlib.sha256(payload).hexdigest()
             self.results.append(
                 ResultReport(lease=lease.id, outcome="done", digest=digest, size=len(payload), payload=payload)

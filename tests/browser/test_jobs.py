@@ -35,13 +35,13 @@ def test_progress_moves_without_reload_and_the_result_can_be_had(
 def test_a_failed_job_says_why_with_the_head_and_tail_of_the_log(
     as_person: Callable[..., Visitor], worker: Worker, job: Callable[..., str]
 ) -> None:
-    made = job("failing", quorum=1, retries=1)
+    made = job("failing", quorum=1, retries=1, chunks=1)
     failure = Failure(
         reason="exit", message="exit code 3", exit_code=3, log_head="<script>first</script>", log_tail="the last line"
     )
     worker().fail(1, failure)
     page = as_person().open(f"/jobs/{made}")
-    expect(page.get_by_text("Failed: chunk 0 failed 1 times; the last time: exit code 3")).to_be_visible()
+    expect(page.get_by_text("Failed: 1 of 1 chunks failed: number 0. Chunk 0 failed 1 times; the last time: exit code 3")).to_be_visible()
     log = page.get_by_label("Log", exact=True)
     expect(log).to_contain_text("<script>first</script>")
     expect(log).to_contain_text("the last line")

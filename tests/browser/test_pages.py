@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
+from dockercomp.protocol import bundle
 from dockercomp.protocol.messages import Failure
+from dockercomp.protocol.orders import PlotSpec, ProgramSpec
 from tests.browser.conftest import AXE, Visitor
 from tests.browser.simulated_worker import SimulatedWorker
 from tests.integration.masters import RunningMaster
@@ -24,12 +26,15 @@ SCREENS: dict[str, dict[str, Any]] = {
 @pytest.fixture
 def paths(worker: Callable[..., SimulatedWorker], job: Callable[..., str]) -> Paths:
     """Every page, with something on it."""
-    failed = job("failing", quorum=1, retries=1)
+    failed = job("failing", quorum=1, retries=1, chunks=1)
     worker().fail(1, Failure(reason="exit", message="exit code 3", exit_code=3, log_head="boom"))
+    done = job("files", quorum=1, chunks=2, map=ProgramSpec(command=["x"], outputs=["*"]), plots=[PlotSpec(kind="bar")])
+    worker().work(2, lambda lease: bundle.pack([("n.tsv", b"en\t1\nde\t2\n"), (f"{lease.start}.txt", b"x" * 9)]))
     running = job("running", chunks=1000)
     first = worker("a-machine-with-quite-a-long-name.example.org", job=running)
     for each in (first, worker()):
         each.work(10)
+    chunk = f"{running}.0.000000000000"
     return {
         "overview": "/",
         "clients": "/clients",
@@ -37,6 +42,11 @@ def paths(worker: Callable[..., SimulatedWorker], job: Callable[..., str]) -> Pa
         "jobs": "/jobs",
         "running job": f"/jobs/{running}",
         "failed job": f"/jobs/{failed}",
+        "chunks": f"/jobs/{running}/chunks",
+        "chunk": f"/jobs/{running}/chunks/{chunk}",
+        "result": f"/jobs/{done}",
+        "files": f"/jobs/{done}/files",
+        "file": f"/jobs/{done}/file?name=000000000/n.tsv",
         "volunteers": "/volunteers",
     }
 

@@ -1,6 +1,8 @@
 """Results over HTTP on a whole master: chunks, files and plots, when the job is done and while it runs."""
 
+import io
 import json
+import tarfile
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
 from urllib.parse import quote
@@ -150,6 +152,10 @@ def test_files_have_unique_names_in_chunk_order_page_by_page(
     got = {name: get(master, f"/api/v1/jobs/{job}/file?name={quote(name)}") for name in listed}
     assert [answer.content for answer in got.values()][5:8] == [b"1", b"en\t2\nde\t1\n", b"xx"]
     assert got["000000001/ημέρα/#1.txt"].headers["Content-Disposition"].endswith("filename*=UTF-8''%231%2Etxt")
+    with tarfile.open(fileobj=io.BytesIO(get(master, f"/api/v1/jobs/{job}/files.tar").content)) as whole:
+        unpacked = {member.name: whole.extractfile(member).read() for member in whole}  # type: ignore[union-attr]
+    assert list(unpacked) == listed
+    assert unpacked == {name: answer.content for name, answer in got.items()}
     for missing in ("nothing", "000000001/only 1.txt", '"}', "../only 1.txt"):
         assert get(master, f"/api/v1/jobs/{job}/file?name={quote(missing)}").status_code == 404
     assert get(master, f"/api/v1/jobs/{job}/file?name=only%202.txt", stream=True).headers["X-Content-Type-Options"]

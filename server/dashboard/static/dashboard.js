@@ -28,3 +28,21 @@ document.body.addEventListener("click", async (event) => {
   }
   document.getElementById(`${button.dataset.copy}-copied`).textContent = "Copied";
 });
+
+// Buttons with data-png save the picture they name as a PNG, drawn here at twice its size.
+document.body.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-png]");
+  if (!button) return;
+  const picture = document.getElementById(button.dataset.png);
+  const canvas = document.createElement("canvas");
+  canvas.width = 2 * picture.naturalWidth;
+  canvas.height = 2 * picture.naturalHeight;
+  canvas.getContext("2d").drawImage(picture, 0, 0, canvas.width, canvas.height);
+  canvas.toBlob((blob) => {
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(blob);
+    link.download = button.dataset.name;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+  });
+});

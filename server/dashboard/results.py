@@ -1,0 +1,95 @@
+"""What a job has given: the result on its page, its files, and its pictures."""
+
+from typing import Any
+
+from flask import Blueprint, Response, render_template, request
+
+from dockercomp.protocol.errors import DockercompError, NotFound, NotPlottable
+from server.api.services import Services
+from server.dashboard.preview import LOOK, Preview, preview
+from server.plots.raster import shown
+from server.plots.reading import MOST_BYTES, CannotPlot
+from server.results import has_files
+from server.store.blobs import BlobReader
+from server.store.connection import Document
+
+_FILES_ON_THE_JOBS_PAGE = 8
+_FILES = 50
+_NAMES_OF_PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".ppm", ".pgm", ".pbm", ".pnm", ".tif", ".tiff", ".bmp")
+
+
+def make(services: Services) -> Blueprint:
+    pages = Blueprint("results", __name__, url_prefix="/jobs/<job>")
+
+    @pages.get("/files")
+    def files(job: str) -> str:
+        document = services.job(job)
+        after = request.args.get("after", "")
+        page = services.results.files(document, after, _FILES)
+        return render_template("dashboard/results/files.html", job=document, page=page, after=after, **_kinds())
+
+    @pages.get("/file")
+    def file(job: str) -> str:
+        document, name = services.job(job), request.args.get("name", "")
+        seen = look(services.results.file(document, name))
+        return render_template("dashboard/results/file.html", job=document, name=name, seen=seen)
+
+    @pages.get("/picture")
+    def picture(job: str) -> Response:
+        """The result, or one of its files, where it is a picture that can be shown."""
+        document, name = services.job(job), request.args.get("name", "")
+        return as_picture(services.results.file(document, name) if name else services.results.whole(document))
+
+    return pages
+
+
+def result(services: Services, document: Document) -> dict[str, Any]:
+    """What the job's page shows of its result, or of what is accepted so far."""
+    context: dict[str, Any] = {"job": document, "files": None, "seen": None, "so_far": None, **_kinds()}
+    completed = document["state"] == "completed"
+    if not completed and document["state"] == "running":
+        context["so_far"] = services.results.so_far(document)
+    if not completed and not (context["so_far"] and context["so_far"].results):
+        return context
+    try:
+        if has_files(document):
+            context["files"] = services.results.files(document, "", _FILES_ON_THE_JOBS_PAGE)
+        else:
+            context["seen"] = look(services.results.whole(document) if completed else context["so_far"].reader)
+    except DockercompError as error:
+        context["lost"] = str(error)
+    return context
+
+
+def plots(services: Services, document: Document) -> dict[str, Any]:
+    """The declared plots: drawn, or why not."""
+    found = []
+    for number, spec in enumerate(document["spec"].get("plots", []), 1):
+        plot: dict[str, Any] = {"number": number, "title": spec.get("title") or f"Plot {number}"}
+        try:
+            drawn = services.plotting.plot(document, number)
+            plot |= {"summary": drawn.summary, "csv": bool(drawn.csv), "mark": services.plotting.mark(document)}
+        except (NotPlottable, NotFound) as error:
+            plot["refused"] = str(error)
+        found.append(plot)
+    return {"job": document, "plots": found}
+
+
+def look(reader: BlobReader) -> Preview:
+    return preview(reader.read_at(0, min(reader.size, LOOK)), reader.size)
+
+
+def as_picture(reader: BlobReader) -> Response:
+    """Raises NotFound where it is no picture, or too large a one."""
+    try:
+        found = shown(reader.read_at(0, reader.size)) if reader.size <= MOST_BYTES else None
+    except CannotPlot:
+        found = None
+    if found is None:
+        raise NotFound("this is no picture that can be shown here")
+    kind, data, _, _ = found
+    return Response(data, content_type=kind, headers={"Cache-Control": "private, max-age=300"})
+
+
+def _kinds() -> dict[str, Any]:
+    return {"pictured": lambda file: file.size <= MOST_BYTES and file.name.lower().endswith(_NAMES_OF_PICTURES)}
