@@ -1,12 +1,8 @@
 """A warm container: one job's, fed chunk after chunk through its runner."""
 
 import contextlib
-import hashlib
-import os
-import shutil
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -18,13 +14,16 @@ from dockercomp.protocol.messages import Failure, FailureReason
 from dockercomp.protocol.orders import JobOrder, ProgramSpec, outputs_of, stage_of
 
 from . import invocation, steps
-from .capture import Log, Output, digest_of
+from .capture import Output, digest_of
 from .cgroup import CgroupFiles, cgroup_paths
 from .channel import Channel, ChannelError, End, Listener, socket_folder
+from .checkpoints import Checkpoints
 from .engine import ContainerSpec, Engine, EngineError
 from .gathering import Gathering
-from .placement import INPUT_FOLDER, clear
-from .reception import Reception
+from .live import Live
+from .mounts import MOUNTED, SlotFolders, programs_of_ours
+from .placement import SAVED, clear, place
+from .reception import Reception, Told
 from .runner import build as runner
 from .tasks import Outcome, Reading, Size, Task
 
@@ -34,10 +33,6 @@ _START_S = 30.0
 _GRACE_S = 15.0
 """How long the runner may be late with its own time limit before the container is killed."""
 _TICK_S = 1.0
-_MOUNTED = "/dc"
-
-OnLog = Callable[[bytes], None] | None
-"""Hears the log as it comes."""
 
 
 class WarmContainer:
@@ -65,7 +60,9 @@ class WarmContainer:
         self._slot = slot
         self._size = size
         self._home = home
-        self._input = home / "worker" / "slots" / str(slot) / "in"
+        self._spool = home / "worker" / "spool"
+        self._folders = SlotFolders(home / "worker" / "slots" / str(slot))
+        self._checkpoints = Checkpoints(home)
         self._listener: Listener | None = None
         self._channel: Channel | None = None
         self._cgroup: CgroupFiles | None = None
@@ -80,7 +77,8 @@ class WarmContainer:
     def start(self) -> None:
         """Create and start it; returns once its runner has connected. Raises EngineError, leaving nothing behind."""
         try:
-            self._make_folders()
+            self._folders.make(self._size)
+            self._spool.mkdir(parents=True, exist_ok=True)
             self._listener = Listener(socket_folder(self._home, self._slot))
             self.id = self._engine.create(self._spec(self._listener.path.parent))
             self._engine.start(self.id)
@@ -106,12 +104,14 @@ class WarmContainer:
                 self._engine.remove(self.id)
         finally:
             self.state = "dead"
-            shutil.rmtree(self._input, ignore_errors=True)
+            self._folders.remove()
 
     def resize(self, size: Size) -> None:
         """Give it other CPUs and memory while it runs. Raises EngineError where the engine refuses."""
         self._engine.update(self.id, cpus=size.cpus, memory_limit=size.memory + self._size.scratch)
         self._size = Size(size.cpus, size.memory, self._size.scratch)
+        with contextlib.suppress(OSError):  # the limits hold whether or not the program can read of them
+            self._folders.write_allocation(self._size)
 
     def pause(self) -> None:
         """Freeze it; paused time does not count for time limits."""
@@ -138,19 +138,21 @@ class WarmContainer:
 
     # --- running chunks --------------------------------------------------------------------------------------------
 
-    def run(self, task: Task, on_log: OnLog = None) -> Outcome:
+    def run(self, task: Task, live: Live | None = None) -> Outcome:
         """Run one chunk. Never raises for what the program or the container does: that is the Outcome.
 
-        What `on_log` raises is passed on; the container is dead then.
+        What `live` raises is passed on; the container is dead then. A checkpoint that an earlier run of the chunk left
+        is given to it, and forgotten once the chunk has an outcome of its own.
         """
+        live = live or Live(task.lease)
         self.current_lease, self._cancelled = task.lease, False
         self.state = "running"
         try:
-            return self._set_up(on_log) or steps.run_all(
-                lambda program, given: self._step(program, given, on_log),
+            outcome = self._set_up(live) or steps.run_all(
+                lambda program, given: self._step(program, given, live),
                 stage_of(self._order, task.stage),
                 task,
-                self._home / "worker" / "spool",
+                self._spool,
                 lambda: self._cancelled,
             )
         finally:
@@ -158,29 +160,38 @@ class WarmContainer:
             if self.state == "running":
                 self.state = "idle"
             with contextlib.suppress(OSError):
-                clear(self._input)
+                clear(self._folders.input)
+        if outcome.failure is None or outcome.failure.reason not in ("engine", "refused"):
+            self._checkpoints.drop(self.job, task.stage, task.index)
+        return outcome
 
-    def _set_up(self, on_log: OnLog) -> Outcome | None:
+    def _set_up(self, live: Live) -> Outcome | None:
         """Run the job's setup where it has not been; what went wrong, if anything did."""
         if self._is_set_up or not self._order.setup:
             return None
-        outcome = self._run(invocation.setup_of(self._order, self._size.cpus).encode(), None, on_log)
+        outcome = self._run(invocation.setup_of(self._order, self._size.cpus).encode(), Told(live))
         if outcome.failure is None:
             self._is_set_up = True
             return None
         said = f"setup failed: {outcome.failure.message}"
         return replace(outcome, failure=structs.replace(outcome.failure, message=said))
 
-    def _step(self, program: ProgramSpec, task: Task, on_log: OnLog) -> Outcome:
+    def _step(self, program: ProgramSpec, task: Task, live: Live) -> Outcome:
         """Run one program over the task's input."""
+        told = Told(live, files=_files(program))
         try:
-            clear(self._input)
-            has_program = self._program is not None
-            run = invocation.run_of(self._order, program, task, self._size.cpus, self._input, has_program=has_program)
+            clear(self._folders.input)
+            if program is stage_of(self._order, task.stage).program:  # a combine program has no checkpoints
+                told.checkpoints = lambda: self._checkpoints.saving(self.job, task.stage, task.index)
+                saved = self._checkpoints.saved(self.job, task.stage, task.index)
+                if saved is not None:
+                    place(saved, self._folders.input, SAVED)
+            has_program, folder = self._program is not None, self._folders.input
+            run = invocation.run_of(self._order, program, task, self._size.cpus, folder, has_program=has_program)
             encoded = run.encode()
         except OSError as error:
             return Outcome(failure=Failure(reason="input", message=f"the chunk's input cannot be given: {error}"))
-        outcome = self._run(encoded, _files(program), on_log)
+        outcome = self._run(encoded, told)
         return outcome if outcome.failure else replace(outcome, input_digest=digest_of(task.input))
 
     def cancel(self) -> None:
@@ -189,25 +200,24 @@ class WarmContainer:
         if self._channel is not None:
             self._channel.kill()
 
-    def _run(self, run: bytes, files: Gathering | None, on_log: OnLog) -> Outcome:
+    def _run(self, run: bytes, told: Told) -> Outcome:
         """After it the container is at the run's end, or dead: a run half read would mix with the next."""
         try:
-            return self._fed(run, files, on_log)
+            return self._fed(run, told)
         except (ChannelError, EngineError, OSError) as error:
             return self._died(str(error))
         except BaseException as error:
             self._died(str(error))
             raise
 
-    def _fed(self, run: bytes, files: Gathering | None, on_log: OnLog) -> Outcome:
+    def _fed(self, run: bytes, told: Told) -> Outcome:
         assert self._channel is not None
         oom_before = self._oom_kills()
-        with Output(self._home / "worker" / "spool") as output:
-            reception = Reception(self._channel, output, Log(on_log), files)
+        with Output(self._spool) as output, Reception(self._channel, output, told) as reception:
             self._channel.run(run)
             if self._cancelled:  # before there was anything to kill
                 self._channel.kill()
-            end = self._follow(self._channel, reception)
+            end = self._follow(self._channel, reception, told.live)
             failure = reception.failure(
                 end,
                 cancelled=self._cancelled,
@@ -227,14 +237,15 @@ class WarmContainer:
     def _oom_kills(self) -> int:
         return (self._cgroup.oom_kills() if self._cgroup is not None else None) or 0
 
-    def _follow(self, channel: Channel, reception: Reception) -> End:
+    def _follow(self, channel: Channel, reception: Reception, live: Live) -> End:
         begun, paused_before = time.monotonic(), self._paused()
+        live.seconds = lambda: time.monotonic() - begun - (self._paused() - paused_before)
         limit = self._order.resources.time_limit + _GRACE_S
         while True:
             try:
                 kind, payload = channel.receive(_TICK_S)
             except TimeoutError:
-                if time.monotonic() - begun - (self._paused() - paused_before) > limit:
+                if live.seconds() > limit:
                     raise ChannelError("the runner did not keep its time limit") from None
                 if self.state != "paused" and not self._engine.running(self.id):
                     raise ChannelError("the container has gone") from None
@@ -259,24 +270,18 @@ class WarmContainer:
 
     # --- making it -------------------------------------------------------------------------------------------------
 
-    def _make_folders(self) -> None:
-        shutil.rmtree(self._input, ignore_errors=True)
-        self._input.mkdir(parents=True)
-        self._input.chmod(0o755)
-        (self._home / "worker" / "spool").mkdir(parents=True, exist_ok=True)
-
     def _spec(self, socket_folder: Path) -> ContainerSpec:
         binds = {
-            socket_folder: f"{_MOUNTED}/socket",
-            self._input: INPUT_FOLDER,
-            **_programs_of_ours(self._home, self._order.image.platform),
+            socket_folder: f"{MOUNTED}/socket",
+            **self._folders.binds(),
+            **programs_of_ours(self._home, self._order.image.platform),
         }
         if self._program is not None:
             binds[self._program] = invocation.JOB_FOLDER
         return ContainerSpec(
             name=self.name,
             image=self._image,
-            command=(f"{_MOUNTED}/runner", f"{_MOUNTED}/socket/s"),
+            command=(f"{MOUNTED}/runner", f"{MOUNTED}/socket/s"),
             labels={"dockercomp.job": self.job, "dockercomp.slot": str(self._slot)},
             environment={},
             cpus=self._size.cpus,
@@ -303,24 +308,3 @@ def _files(program: ProgramSpec) -> Gathering | None:
         return None
     named = any("{output_dir}" in word for word in program.command or ())
     return Gathering(patterns, "{output_dir}" if named else "the working directory")
-
-
-def _programs_of_ours(home: Path, platform: str) -> dict[Path, str]:
-    """The runner and the function host, copied to where every container's user may read them."""
-    folder = home / "worker" / "runner"
-    folder.mkdir(parents=True, exist_ok=True)
-    sources = {
-        "runner": runner.find(platform.rsplit("/", maxsplit=1)[-1]),
-        "function_host.py": Path(runner.__file__).with_name("function_host.py"),
-    }
-    binds: dict[Path, str] = {}
-    for name, source in sources.items():
-        data = source.read_bytes()
-        target = folder / f"{hashlib.sha256(data).hexdigest()[:12]}-{name}"
-        if not target.exists():
-            made = folder / f".{os.getpid()}-{threading.get_ident()}-{name}"
-            made.write_bytes(data)
-            made.chmod(0o755)
-            made.replace(target)
-        binds[target] = f"{_MOUNTED}/{name}"
-    return binds

@@ -20,6 +20,7 @@ from dockercomp.protocol.errors import DockercompError, Forbidden, Unauthorized
 from dockercomp.protocol.messages import Ceiling, Machine
 
 from . import identity, limits, logs, status
+from .checkpoints import Checkpoints
 from .container import WarmContainer
 from .engine import Engine, EngineError
 from .identity import Identity, NotEnrolled
@@ -120,13 +121,16 @@ class Daemon:
     def _wire(self, facts: EngineFacts, ceiling: Ceiling, who: Identity, master: MasterClient) -> None:
         leases, jobs, times = Leases(), Jobs(), ChunkTimes()
         images = ImageStore(self._engine, self._home)
-        floor = Floor(leases=leases, jobs=jobs, times=times, make=self._make, ceiling=ceiling)
+        checkpoints = Checkpoints(self._home)
+        floor = Floor(leases, jobs, times, self._make, ceiling, checkpoints)
         volunteer = Volunteer(self._home, self._settings.source, self._settings.wishes)
         self._keeper = Keeper(floor, volunteer, facts.cpus, facts.memory, self._hasten)
         inputs = Inputs(master, leases, jobs, images, self._home, self._settings.fetch)
         outputs = Outputs(master, leases)
-        self._parts = Parts(master, who, leases, jobs, times, inputs, outputs, self._keeper)
+        watched = floor.watched
+        self._parts = Parts(master, who, leases, jobs, times, inputs, outputs, self._keeper, checkpoints, watched)
         self._loop = SyncLoop(self._parts, facts.platform, lambda: self._machine(facts))
+        self._loop.resume(checkpoints.claims())
 
     def _hasten(self) -> None:
         self._loop.hasten()

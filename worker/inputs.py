@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from dockercomp.protocol.errors import Busy, DockercompError, Forbidden, NotFound, Unauthorized, Unavailable
-from dockercomp.protocol.messages import INLINE_LIMIT, Failure, FailureReason, Lease, Piece
+from dockercomp.protocol.messages import INLINE_LIMIT, Failure, FailureReason, Lease, Piece, SignedOrder
 from dockercomp.protocol.orders import ImagePin, JobOrder
 
 from . import urls
@@ -63,9 +63,9 @@ class Inputs:
         for _ in range(FETCHERS):
             self._fetches.put(None)
 
-    def prepare(self, order: JobOrder) -> None:
+    def prepare(self, order: JobOrder, signed: SignedOrder | None = None) -> None:
         """Get the job's program and image; its chunks run once both are here."""
-        self._jobs.add(order)
+        self._jobs.add(order, signed)
         self._orders.put(order)
 
     def fetch(self, lease: Lease) -> None:

@@ -12,11 +12,11 @@ from dockercomp.protocol.orders import NUMBER_SPLITS, JobOrder, ProgramSpec, out
 
 from . import parameters
 from .channel import Run
+from .mounts import ALLOCATION, LIBRARY
 from .placement import place, place_pieces
 from .tasks import Task
 
 JOB_FOLDER = "/dc/job"
-LIBRARY = "/dc/lib"
 FUNCTION_HOST = "/dc/function_host.py"
 SCRATCH = "/tmp"  # noqa: S108  (the container's own, empty before each run; all places below are in it)
 WORK_FOLDER = f"{SCRATCH}/work"
@@ -123,6 +123,7 @@ def _environment(order: JobOrder, task: Task | None, cpus: float) -> tuple[str, 
         "PYTHONHASHSEED": "0",
         "PYTHONDONTWRITEBYTECODE": "1",
         "DC_JOB": order.job,
+        "DC_ALLOCATION": ALLOCATION,
         **{name: str(value) for name, value in numbers.items() if value is not None},
         **({"DC_SETUP": SETUP_FOLDER} if order.setup else {}),
         **dict.fromkeys(_WIDTH_VARIABLES, str(max(1, round(cpus)))),

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from dockercomp.protocol.messages import LONGEST_SENTENCE, RefusedJob
+from dockercomp.protocol.messages import LONGEST_SENTENCE, RefusedJob, SignedOrder
 from dockercomp.protocol.orders import JobOrder
 
 MOST_REFUSED = 200
@@ -19,6 +19,8 @@ class Job:
     """`image_id` and `program` are set once both are here."""
 
     order: JobOrder
+    signed: SignedOrder | None = None
+    """The order as it came, which another start of the worker would check anew."""
     image_id: str = ""
     program: Path | None = None
 
@@ -35,9 +37,9 @@ class Jobs:
         self._jobs: dict[str, Job] = {}
         self._refused: dict[str, tuple[str, float]] = {}
 
-    def add(self, order: JobOrder) -> None:
+    def add(self, order: JobOrder, signed: SignedOrder | None = None) -> None:
         with self._lock:
-            self._jobs.setdefault(order.job, Job(order))
+            self._jobs.setdefault(order.job, Job(order, signed))
 
     def prepared(self, job: str, image_id: str, program: Path | None) -> None:
         with self._lock:

@@ -88,6 +88,12 @@ class Leases:
             chosen.state = "running"
             return chosen
 
+    def again(self, held: Held) -> None:
+        """Let a chunk that ran be taken once more; it has a checkpoint to go on from."""
+        with self.changed:
+            held.state = "ready"
+            self.changed.notify_all()
+
     # --- out ---
 
     def finished(self, lease: str, outcome: Outcome) -> None:

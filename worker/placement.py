@@ -10,6 +10,8 @@ from typing import IO
 from dockercomp.protocol.messages import Piece
 
 INPUT_FOLDER = "/dc/in"
+SAVED = ".dc-checkpoint"
+"""The name there of a checkpoint to go on from, which the runner knows."""
 
 
 def place(data: bytes | Path, folder: Path, name: str) -> str:

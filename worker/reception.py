@@ -1,22 +1,47 @@
 """What comes from a runner during one run, and what has gone wrong with it."""
 
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
 from dockercomp.protocol.messages import Failure, FailureReason
 
 from .capture import OUTPUT_LIMIT, Log, Output
 from .channel import Channel, End, decode_end
+from .checkpoints import Saving
 from .gathering import Gathering, NoResult
+from .live import Live
+
+log = logging.getLogger(__name__)
 
 EMPTY_HINT = "The program's result is empty.\n"
 
 
-class Reception:
-    """Takes the frames of one run. `files` is given where the result is files."""
+@dataclass
+class Told:
+    """Who hears of a run: `files` where its result is files, `checkpoints` where it may have some."""
 
-    def __init__(self, channel: Channel, output: Output, log: Log, files: Gathering | None = None) -> None:
-        self.output, self.log = output, log
+    live: Live
+    files: Gathering | None = None
+    checkpoints: Callable[[], Saving] | None = None
+
+
+class Reception:
+    """Takes the frames of one run."""
+
+    def __init__(self, channel: Channel, output: Output, told: Told) -> None:
+        self.output, self.log = output, Log(told.live.log)
         self.no_result = ""
         """Why there is none, though the program ended well."""
-        self._channel, self._files = channel, files
+        self._channel, self._live, self._files, self._checkpoints = channel, told.live, told.files, told.checkpoints
+        self._saving: Saving | None = None
+
+    def __enter__(self) -> "Reception":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._saving is not None:
+            self._saving.close()
 
     def take(self, kind: bytes, payload: bytes) -> End | None:
         """The end, once it comes. Raises ChannelError, and OSError where the result cannot be kept."""
@@ -26,6 +51,10 @@ class Reception:
             self._output(payload)
         elif kind == b"L":
             self.log.add(payload)
+        elif kind == b"P":
+            self._live.progress(payload)
+        elif kind == b"C" and self._checkpoints is not None:
+            self._checkpoint(self._checkpoints, payload)
         elif kind in b"FDN" and self._files is not None and not self.no_result:
             try:
                 self._file(self._files, kind, payload)
@@ -37,9 +66,24 @@ class Reception:
     def _output(self, payload: bytes) -> None:
         if self._files is not None:
             self._files.received(len(payload))
+        else:
+            self._live.output(payload)
         if not self.no_result and not self.output.add(payload):
             self.no_result = f"the result is larger than {OUTPUT_LIMIT >> 20} MiB"
             self._channel.kill()
+
+    def _checkpoint(self, checkpoints: Callable[[], Saving], part: bytes) -> None:
+        """One that cannot be kept is not the chunk's fault: it goes on without."""
+        try:
+            if self._saving is None:
+                self._saving = checkpoints()
+            size = self._saving.add(part)
+        except OSError as error:
+            log.warning("lease %s: its checkpoint is not kept: %s", self._live.lease, error)
+            self._checkpoints = None
+        else:
+            if size is not None:
+                self._live.checkpoint(size)
 
     def _file(self, files: Gathering, kind: bytes, payload: bytes) -> None:
         if kind == b"F":

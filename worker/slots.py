@@ -12,10 +12,12 @@ from dockercomp.protocol.messages import Allocation, Ceiling, Failure
 from dockercomp.protocol.orders import JobOrder
 
 from . import limits
+from .checkpoints import Checkpoints
 from .engine import EngineError
 from .jobs import Job, Jobs
 from .leases import Held, Leases
 from .limits import TooSmall
+from .live import Live, Watched
 from .pace import ChunkTimes
 from .tasks import Outcome, Reading, Size, Task
 
@@ -39,7 +41,7 @@ class Container(Protocol):
     @property
     def current_lease(self) -> str: ...
     def start(self) -> None: ...
-    def run(self, task: Task) -> Outcome: ...
+    def run(self, task: Task, live: Live) -> Outcome: ...
     def resize(self, size: Size) -> None: ...
     def reading(self) -> Reading: ...
     def pause(self) -> None: ...
@@ -58,6 +60,8 @@ class Floor:
     make: Callable[[Job, int, Size], Container]
     """A container of a job for a slot; not started yet."""
     ceiling: Ceiling
+    checkpoints: Checkpoints
+    watched: Watched = field(default_factory=Watched)
     allowed: Allocation | None = None
     """The allocation as clipped by the ceiling; None until the master has given one."""
     paused: bool = False
@@ -142,7 +146,7 @@ class Slot:
         try:
             container = self._warm(job)
             begun = time.monotonic()
-            outcome = container.run(held.task)
+            outcome = self._watched(container, held, job)
         except TooSmall as error:
             self._refuse(held, str(error))
         except EngineError as error:
@@ -153,6 +157,22 @@ class Slot:
             self._died(held, str(error), Outcome(failure=failure))
         else:
             self._settle(held, outcome, time.monotonic() - begun)
+
+    def _watched(self, container: Container, held: Held, job: Job) -> Outcome:
+        """Run it, so that others can look on, and so that a restarted worker could go on from its checkpoints."""
+        assert held.task is not None
+
+        def claim() -> None:
+            if job.signed is not None:
+                with contextlib.suppress(OSError):  # then it cannot
+                    self.floor.checkpoints.claim(held.lease, job.signed, held.ends - time.monotonic())
+
+        live = Live(held.lease.id, on_checkpoint=claim)
+        self.floor.watched.begin(live)
+        try:
+            return container.run(held.task, live)
+        finally:
+            self.floor.watched.end(live)
 
     def _warm(self, job: Job) -> Container:
         """The container of the job, started if there is none. Raises TooSmall, EngineError."""
@@ -173,7 +193,7 @@ class Slot:
             self.floor.times.note(held.lease.job, seconds)
             self.floor.leases.finished(held.lease.id, outcome)
         elif self.giving_back or held.cancelled:
-            self.floor.leases.returned(held.lease.id)
+            self._return(held)
         elif failure.reason == "engine":
             self._died(held, failure.message, outcome)
             return
@@ -187,17 +207,27 @@ class Slot:
         """The container could not be started, or is gone: nobody's fault, unless it goes on."""
         self._drop()
         if self.giving_back or held.cancelled:
-            self.floor.leases.returned(held.lease.id)
+            self._return(held)
             return
         self.deaths += 1
         pause = min(LONGEST_BACKOFF, 0.5 * 2.0**self.deaths)
         self.resume_at = time.monotonic() + pause
         self.trouble = f"slot {self.number} starts again in {pause:g} s: {why}"
         log.warning("lease %s: %s", held.lease.id, self.trouble)
+        lease = held.lease
         if outcome and self.deaths > DEATHS_FORGIVEN:
-            self.floor.leases.finished(held.lease.id, outcome)
+            self.floor.leases.finished(lease.id, outcome)
+        elif self.floor.checkpoints.saved(lease.job, lease.stage, lease.index):
+            self.floor.leases.again(held)
         else:
-            self.floor.leases.returned(held.lease.id)
+            self.floor.leases.returned(lease.id)
+
+    def _return(self, held: Held) -> None:
+        """Give it back; where it was taken from us it does not run here again."""
+        lease = held.lease
+        if held.cancelled:
+            self.floor.checkpoints.drop(lease.job, lease.stage, lease.index)
+        self.floor.leases.returned(lease.id)
 
     def _refuse(self, held: Held, why: str) -> None:
         log.warning("job %s: refused: %s", held.lease.job, why)

@@ -10,7 +10,7 @@ import random
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import msgspec
@@ -32,17 +32,20 @@ from dockercomp.protocol.messages import (
     Failure,
     Lease,
     Machine,
+    RunningReport,
     SignedOrder,
     SyncAnswer,
     SyncRequest,
 )
 
 from .admission import Refused, admit
+from .checkpoints import Checkpoints, Claim
 from .identity import Identity
 from .inputs import Inputs
 from .jobs import Jobs
 from .keeper import Keeper
 from .leases import Leases
+from .live import Watched
 from .master_client import MasterClient
 from .outputs import Outputs, Parcel
 from .pace import SHORTEST, ChunkTimes, Load, next_call, want
@@ -85,12 +88,15 @@ class Parts:
     inputs: Inputs
     outputs: Outputs
     keeper: Keeper
+    checkpoints: Checkpoints
+    watched: Watched
 
 
 @dataclass(frozen=True)
 class _Sent:
     body: bytes
     results: list[str]
+    running: list[RunningReport]
     want: int
     machine: Machine | None
     ceiling: Ceiling | None
@@ -114,6 +120,16 @@ class SyncLoop:
 
     def start(self) -> None:
         self._thread.start()
+
+    def resume(self, claims: Iterable[Claim]) -> None:
+        """Go on with leases of an earlier start of this worker, as far as the master lets it. Before `start`."""
+        for claim in claims:
+            if self._parts.jobs.get(claim.lease.job) is None:
+                self._orders([claim.order])
+            lease = msgspec.structs.replace(claim.lease, deadline_s=claim.until - time.time())
+            if self._parts.jobs.get(lease.job) and self._parts.leases.add(lease):
+                log.info("lease %s: goes on from its checkpoint", lease.id)
+                self._parts.inputs.fetch(lease)
 
     def hasten(self) -> None:
         """Something is worth telling the master soon."""
@@ -225,13 +241,14 @@ class SyncLoop:
         parts, picture = self._parts, self._parts.keeper.picture
         self._urgent = None
         parts.leases.return_overdue()
-        machine, results = self._machine(), parts.leases.parcels()
+        machine, results, running = self._machine(), parts.leases.parcels(), parts.watched.reports()
         request = SyncRequest(
             protocol=PROTOCOL,
             session=self._session,
             seq=self._seq,
             held=parts.leases.ids({report.lease for report in results}),
             results=results,
+            running=running,
             want=0 if self._quiet else want(self._load()),
             known_jobs=parts.jobs.known(),
             refused_jobs=parts.jobs.refused(),
@@ -244,7 +261,8 @@ class SyncLoop:
             leaving=leaving,
         )
         body = msgspec.json.encode(request)
-        return _Sent(body, [report.lease for report in results], request.want, request.machine, request.ceiling)
+        reported = [report.lease for report in results]
+        return _Sent(body, reported, running, request.want, request.machine, request.ceiling)
 
     def _act(self, sent: _Sent, answer: SyncAnswer) -> list[Parcel]:
         parts = self._parts
@@ -252,9 +270,12 @@ class SyncLoop:
         self._dry = len(answer.leases) < sent.want
         self.line.why_idle, self.line.allocation = answer.why_idle, answer.allocation
         uploads = self._acknowledged(sent, answer.acks)
+        parts.watched.told(sent.running)
         self._orders(answer.orders)
         closed = answer.closed_jobs
         parts.inputs.forget(closed)
+        parts.checkpoints.drop_jobs(closed)
+        parts.checkpoints.disown(answer.cancelled)
         for job in closed:
             parts.times.forget(job)
         running = parts.leases.cancel([*answer.cancelled, *parts.leases.leases_of(closed)])
@@ -276,7 +297,8 @@ class SyncLoop:
     def _orders(self, orders: list[SignedOrder]) -> None:
         for signed in orders:
             try:
-                self._parts.inputs.prepare(admit(signed, self._parts.identity.master_key, self._platform))
+                order = admit(signed, self._parts.identity.master_key, self._platform)
+                self._parts.inputs.prepare(order, signed)
             except Refused as error:
                 log.error("job %s: refused: %s", signed.job, error)
                 self._parts.jobs.refuse(signed.job, str(error))

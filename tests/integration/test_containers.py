@@ -7,7 +7,7 @@ import pytest
 
 from dockercomp.protocol.messages import Piece
 from dockercomp.protocol.orders import ProgramSpec
-from tests.integration.docker_parts import MIB, Start, failure, order_of, payload, sh, task
+from tests.integration.docker_parts import MIB, Hearing, Start, failure, order_of, payload, sh, task
 from worker.engine import Engine
 from worker.tasks import Size, Task
 
@@ -204,7 +204,7 @@ def test_a_container_killed_from_outside_is_noticed(start: Start, engine: Engine
     started = threading.Event()
     killer = threading.Thread(target=lambda: started.wait(30) and engine.kill(container.id))
     killer.start()
-    outcome = container.run(task(), on_log=lambda _: started.set())
+    outcome = container.run(task(), Hearing(started.set))
     killer.join()
     assert outcome.container_dead and failure(outcome)[0] == "engine"
 
@@ -220,7 +220,7 @@ def test_a_cancelled_chunk_ends_and_the_container_goes_on(start: Start, program:
         "function": ProgramSpec(function="work:go"),
     }[form]
     container = start(order_of(spec), program)
-    outcome = container.run(task(b"go\n"), on_log=lambda _: container.cancel())
+    outcome = container.run(task(b"go\n"), Hearing(container.cancel))
     assert failure(outcome)[0] == "refused"
     assert payload(container.run(task())) == b"ok"
 
@@ -237,6 +237,6 @@ def test_paused_time_does_not_count(start: Start) -> None:
 
     freezer = threading.Thread(target=freeze)
     freezer.start()
-    outcome = container.run(task(), on_log=lambda _: paused.set())
+    outcome = container.run(task(), Hearing(paused.set))
     freezer.join()
     assert payload(outcome) == b"done\n"

@@ -400,3 +400,54 @@ def test_a_worker_reads_urls_itself_as_far_as_its_volunteer_lets_it(
     changed, refused = (report.failure for report in master.failures)
     assert changed and changed.reason == "input" and "/numbers changed since" in changed.message
     assert refused and refused.reason == "input" and "DC_FETCH=any" in refused.message
+
+
+_COUNT = """
+import time, dockercomp_chunk as chunk
+begun = int(chunk.load_checkpoint() or b"0")
+print("from", begun)
+for number in range(begun, 60):
+    chunk.progress(number / 60, "at %d" % number)
+    chunk.save_checkpoint(b"%d" % number)
+    time.sleep(0.1)
+"""
+
+
+def checkpointed(master: FakeMaster) -> bool:
+    return any(report.checkpoint for report in master.last.running)
+
+
+@pytest.mark.parametrize("what", ["worker", "container"])
+def test_a_chunk_goes_on_from_its_checkpoint_when_its_worker_or_container_was_killed(
+    master: FakeMaster, worker: Worker, pin: ImagePin, what: str
+) -> None:
+    give(master, pin, "python3", "-c", _COUNT)
+    process = worker.start()
+    master.until(lambda: checkpointed(master))
+    (lease,) = master.leased
+    if what == "worker":
+        before = master.last.session
+        process.send_signal(signal.SIGKILL)
+        process.wait(10)
+        worker.start()
+        master.until(lambda: master.last.session != before)
+        assert master.last.held == [lease], "the lease is still named as held"
+    else:
+        docker("kill", *worker.containers())
+    master.until(lambda: bool(master.done))
+    word, begun = master.payload("j1", 0).split()
+    assert word == b"from" and int(begun) > 0 and not master.failures and not master.returned
+    assert list((worker.home / "worker" / "checkpoints").iterdir()) == []
+
+
+def test_a_lease_that_went_to_others_meanwhile_is_let_go(master: FakeMaster, worker: Worker, pin: ImagePin) -> None:
+    give(master, pin, "python3", "-c", _COUNT)
+    process = worker.start()
+    master.until(lambda: checkpointed(master))
+    process.send_signal(signal.SIGKILL)
+    process.wait(10)
+    master.cancel |= set(master.leased)
+    before = master.last.session
+    worker.start("--grace", "0")
+    master.until(lambda: master.last.session != before and not master.last.held)
+    assert list((worker.home / "worker" / "checkpoints").iterdir()) == [] and not master.done

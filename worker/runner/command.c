@@ -54,6 +54,7 @@ void run_command(const struct run *run) {
                               {err_open ? err[0] : -1, POLLIN, 0},
                               {in[1], POLLOUT, 0}};
         int ready = wait_for(p, 5, &deadline);
+        watch();
         if (ready == 0) {
             end.timed_out = 1;
             kill(-1, SIGKILL);
@@ -75,7 +76,6 @@ void run_command(const struct run *run) {
             }
         }
         if (p[0].revents) ended = reap(child, &status, &usage);
-        watch();
     }
     end.wall_us = now_us() - begun;
     note_status(&end, status, &usage);

@@ -44,6 +44,7 @@ void run_function(const struct run *run) {
         struct pollfd p[4] = {
             {children, POLLIN, 0}, {master, POLLIN, 0}, {host_socket, POLLIN, 0}, {host_log, POLLIN, 0}};
         int ready = wait_for(p, 4, &deadline);
+        watch();
         if (ready == 0) {
             end.timed_out = 1;
             kill(runs, SIGKILL);
@@ -62,7 +63,6 @@ void run_function(const struct run *run) {
             if (done && log >= 0) drain(log, 'L');
             if (log >= 0) close(log);
         }
-        watch();
     }
     end.wall_us = now_us() - begun;
     if (done < 0) { /* the host died, in or instead of answering */
