@@ -52,10 +52,18 @@ def standing(view: JobView, rate: Rate) -> str:
     parts = [
         ", ".join(f"{stage.name} {stage.accepted:,}/{stage.chunks:,}" for stage in view.stages),
         f"{rate.per_second:.1f} chunks/s",
-        f"ETA {span(eta)}" if eta is not None else "ETA -",
+        f"ETA {remaining(view) or (span(eta) if eta is not None else '-')}",
         view.waiting,
     ]
     return "  ".join(part for part in parts if part)
+
+
+def remaining(view: JobView) -> str:
+    """How long the master thinks that it still takes, as a range; empty while it cannot say."""
+    if view.eta_low_s is None or view.eta_high_s is None:
+        return ""
+    low, high = span(view.eta_low_s), span(view.eta_high_s)
+    return low if low == high else f"{low} to {high}"
 
 
 def span(seconds: float) -> str:

@@ -7,6 +7,7 @@ import secrets
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
 from .protocol.bundle import HEAD, BadBundle, directory_size, entries
@@ -26,22 +27,30 @@ def appearing(path: Path) -> Iterator[Path]:
 
 def write_folder(folder: Path, parts: Iterable[bytes], names: Iterable[str]) -> None:
     """Make `folder` with the files of a result. `names` are those that the master gives them, in the order of the
-    result: unique within it. Raises OSError, BadBundle, ChecksumMismatch where the two do not fit together."""
+    result: unique within it. Raises OSError; ChecksumMismatch where the two do not fit together."""
     stream, given = _Stream(parts), iter(names)
     folder.mkdir()
-    chunk = 0
-    while head := stream.take(HEAD):
-        before = head + stream.take(directory_size(head) - len(head))
-        for entry in entries(before):
-            name = next(given, "")
-            if name not in (entry.name, f"{chunk:09d}/{entry.name}"):
-                raise ChecksumMismatch(
-                    f"the result holds {entry.name} where the master lists {name or 'no more files'}"
-                )
-            _write(_free_place(folder, name, chunk), stream.blocks(entry.size))
-        chunk += 1
+    try:
+        for chunk in count():
+            if not _write_chunk(folder, chunk, stream, given):
+                break
+    except BadBundle as error:
+        raise ChecksumMismatch(f"the result did not arrive whole: {error}") from error
     if (left := next(given, None)) is not None:
         raise ChecksumMismatch(f"the master lists {left}, which the result does not hold")
+
+
+def _write_chunk(folder: Path, chunk: int, stream: "_Stream", names: Iterator[str]) -> bool:
+    """Write the files of the next chunk; False where there is none."""
+    head = stream.take(HEAD)
+    if not head:
+        return False
+    for entry in entries(head + stream.take(directory_size(head) - len(head))):
+        name = next(names, "")
+        if name not in (entry.name, f"{chunk:09d}/{entry.name}"):
+            raise ChecksumMismatch(f"the result holds {entry.name} where the master lists {name or 'no more files'}")
+        _write(_free_place(folder, name, chunk), stream.blocks(entry.size))
+    return True
 
 
 def _free_place(folder: Path, name: str, chunk: int) -> Path:

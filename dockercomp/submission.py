@@ -13,7 +13,7 @@ from .jobfolder import JobFolder
 from .master import Master
 from .protocol.errors import UnknownImage
 from .protocol.orders import JobSpec
-from .protocol.views import ImageList, JobView, SubmitRequest
+from .protocol.views import Forecast, ImageList, JobView, SubmitRequest
 
 Tell = Callable[[str], None]
 Told = Callable[[int, int], None]
@@ -21,6 +21,7 @@ Told = Callable[[int, int], None]
 
 MOST_INLINE = 1000
 """More inputs than these are sent as a list of their own."""
+MOST_FORETOLD = 20_000
 
 
 def submit(
@@ -46,6 +47,19 @@ def submit(
     if len(inputs) <= MOST_INLINE:
         return hand_in(master, SubmitRequest(spec=spec, program=program, inputs=list(inputs)), key)
     return hand_in(master, SubmitRequest(spec=spec, program=program, input_list=send_list(master, inputs)), key)
+
+
+def forecast(master: Master, folder: JobFolder, inputs: Collected) -> Forecast:
+    """What the job would be if it were submitted now. Sends no input and no program; of very many inputs their list."""
+    check_image(master, folder.spec)
+    with tempfile.TemporaryFile() as tar:
+        program = jobfolder.pack(folder.path, tar).digest
+    request = SubmitRequest(spec=folder.spec, program=program)
+    if len(inputs) <= MOST_FORETOLD:
+        request = msgspec.structs.replace(request, inputs=list(inputs))
+    else:
+        request = msgspec.structs.replace(request, input_list=send_list(master, inputs))
+    return master.call("job_forecast", Forecast, request)
 
 
 def send_inputs(master: Master, inputs: Collected, tell: Tell, told: Told) -> None:

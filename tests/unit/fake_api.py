@@ -59,6 +59,10 @@ class FakeMaster:
         self.partial: defaultdict[str, bytearray] = defaultdict(bytearray)
         self.history: list[views.JobView] = [job()]
         self.result = b""
+        self.files: dict[str, bytes] = {}
+        """Of a result of several, by the names that the master gives them."""
+        self.forecast = views.Forecast(stages=[], reused=0, clients=0, containers=0)
+        self.foretold: list[views.SubmitRequest] = []
         self.chunks: list[views.ChunkView] = []
         self.images = [views.ImageView(pin=PIN, archive="b" * 64, size=1000)]
         self.listed: list[views.JobView] = []
@@ -145,6 +149,21 @@ class FakeMaster:
         if self.result:
             answer["Content-Range"] = f"bytes {first}-{first + len(data) - 1}/{len(self.result)}"
         return 206 if self.result else 200, answer, self.damage(data)
+
+    def _job_forecast(self, parts: Any, query: Any, headers: Any, body: bytes) -> object:
+        self.foretold.append(msgspec.json.decode(body, type=views.SubmitRequest))
+        return self.forecast
+
+    def _job_files(self, parts: Any, query: Any, headers: Any, body: bytes) -> object:
+        at, names = int(query.get("cursor", 0)), list(self.files)
+        found = [views.ResultFile(name=name, size=len(self.files[name])) for name in names[at : at + 2]]
+        return views.ResultFiles(files=found, next=str(at + 2) if at + 2 < len(names) else None)
+
+    def _job_file(self, parts: Any, query: Any, headers: Any, body: bytes) -> object:
+        if query["name"] not in self.files:
+            raise NotFound(f"the result has no file {query['name']}")
+        data = self.files[query["name"]]
+        return 200, {"Content-Digest": content_digest(data)}, data
 
     def _job_chunks(self, parts: Any, query: Any, headers: Any, body: bytes) -> object:
         state = query.get("state", "")

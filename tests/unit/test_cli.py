@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from dockercomp import cli, starter
+from dockercomp.protocol.bundle import pack
 from dockercomp.protocol.errors import DockercompError, Forbidden, InvalidJob, Unavailable
-from dockercomp.protocol.views import ChunkView, ReplicaView
+from dockercomp.protocol.views import ChunkView, Forecast, ReplicaView, RunningChunk, StageView
+from dockercomp.trail import Trail
 from tests.unit.fake_api import TOKEN, FakeMaster, completed, job, serving
 
 Run = Callable[..., tuple[int, str, str]]
@@ -184,6 +187,12 @@ def test_status_names_everything_that_is_known(run: Run, master: FakeMaster) -> 
     assert "9, 1 outvoted" in facts["results"]
     assert "no client is alive" in facts["waiting"]
     assert "error" not in facts
+    view = job(accepted=4, eta_low_s=60.0, eta_high_s=90.0, missing=["a.txt", "b.txt"], missing_count=7, reused=3)
+    master.history = [view]
+    out = " ".join(run("status", "j1")[1].split())
+    assert "remaining 1 min 00 s to 1 min 30 s" in out
+    assert "missing a.txt missing b.txt missing and 5 more" in out
+    assert "reused 3 chunks" in out
 
 
 def test_logs_show_the_failed_chunks(run: Run, master: FakeMaster) -> None:
@@ -201,6 +210,23 @@ def test_logs_show_the_failed_chunks(run: Run, master: FakeMaster) -> None:
     expected = "map 0 on c1: the program ended with exit code 3\n    first\n    lines\n    …\n    end\n"
     assert run("logs", "j1", "--all")[1] == expected
     assert json.loads(run("logs", "j1", "--all", "--json")[1])[0]["replicas"][0]["log_tail"] == "end"
+
+
+def test_the_logs_of_running_chunks_are_shown_line_by_line_and_once() -> None:
+    trail = Trail()
+
+    def shown(*tails: str) -> list[str]:
+        running = [
+            RunningChunk(lease=f"l{number}", stage="map", index=number, client="c1", seconds=1.0, log_tail=tail)
+            for number, tail in enumerate(tails)
+        ]
+        return [line.removeprefix("map ") for line in trail.lines(running)]
+
+    assert shown("one\ntwo\nhal") == ["0 on c1: one", "0 on c1: two"]
+    assert shown("one\ntwo\nhalf\n", "x\n") == ["0 on c1: half", "1 on c1: x"]
+    assert shown("half\nnext\n", "x\n") == ["0 on c1: next"]
+    assert shown("far on\n", "x\nx\n") == ["0 on c1: …", "0 on c1: far on", "1 on c1: x"]
+    assert shown() == []
 
 
 def test_results_to_the_output_or_into_a_folder(run: Run, master: FakeMaster, tmp_path: Path) -> None:
@@ -228,6 +254,98 @@ def test_init_makes_a_job_that_validates_and_runs(run: Run, tmp_path: Path) -> N
         data = done.stdout
     assert data.splitlines()[0] == b"a\t2"
     assert len(data.splitlines()) == 16
+
+
+def test_every_template_makes_a_job_that_validates(run: Run, tmp_path: Path) -> None:
+    for template in starter.TEMPLATES:
+        code, out, err = run("init", template, "--template", template)
+        assert code == 0, err
+        example = "examples" if template == "files" else "example.txt"
+        assert f"dockercomp submit {template} {template}/{example} " in out
+        assert "all is well" in run("validate", template, f"{template}/{example}")[1]
+        for program in (tmp_path / template).glob("*.py"):
+            compile(program.read_text(), program, "exec")
+    names = json.loads(run("validate", "files", "files/examples", "--json")[1])["inputs"]
+    assert [each["name"] for each in names] == ["barrow.txt", "rain.txt"]
+
+
+def test_options_say_more_than_the_job_file(run: Run, words: Path, master: FakeMaster) -> None:
+    options = ["--no-reuse", "--priority", "7", "--name", "other", "--notify", "mailto:a@b", "--notify", "https://h/x"]
+    assert run("submit", "words", "words/example.txt", *options)[0] == 0
+    spec = master.submitted[0][1].spec
+    assert (spec.reuse, spec.priority, spec.name, spec.notify) == (False, 7, "other", ["mailto:a@b", "https://h/x"])
+    code, _, err = run("submit", "words", "words/example.txt", "--priority", "700")
+    assert code == 2
+    assert "priority: must be between -100 and 100" in err
+
+
+def test_a_dry_run_sends_nothing(run: Run, words: Path, master: FakeMaster) -> None:
+    stages = [StageView(name="map", chunks=1200, issued=0, accepted=0)]
+    master.forecast = Forecast(stages=stages, reused=200, clients=3, containers=8, waiting="all are paused")
+    code, out, err = run("submit", "words", "words/example.txt", "--dry-run")
+    facts = {line.split()[0]: " ".join(line.split()[1:]) for line in out.splitlines()[1:]}
+    assert (code, err) == (0, "")
+    assert facts == {
+        "map": "1,200 chunks",
+        "inputs": "1 files, 89 bytes, of which 89 are still to be sent",
+        "reused": "200 chunks are computed already",
+        "clients": "3 could run it now, with 8 containers",
+        "takes": "unknown: no job of this name has told yet how long a chunk runs",
+        "waits": "all are paused",
+    }
+    assert master.foretold[0].inputs[0].name == "example.txt"
+    assert not {"blob_put", "submit"} & set(master.calls)
+    master.forecast = replace(master.forecast, seconds_low=100.0, seconds_high=300.0)
+    assert "about 1 min 40 s to 5 min 00 s" in run("submit", "words", "words/example.txt", "--dry-run")[1]
+
+
+def test_a_result_of_several_files(run: Run, master: FakeMaster, tmp_path: Path) -> None:
+    first, second = pack([("a", b"1"), ("d/b", b"")]), pack([("a", b"2" * 100_000), ("ü #.txt", b"3")])
+    master.result = first + second
+    master.files = {"000000000/a": b"1", "d/b": b"", "000000001/a": b"2" * 100_000, "ü #.txt": b"3"}
+    master.history = [completed(master.result, result_files=4)]
+    (tmp_path / "out" / "result").mkdir(parents=True)
+    (tmp_path / "out" / "result" / "of an earlier job").write_text("")
+    code, out, err = run("results", "j1", "--output", "out")
+    assert (code, out) == (0, "out/result\n"), err
+    found = tmp_path / "out" / "result"
+    assert {path.relative_to(found).as_posix(): path.read_bytes() for path in found.rglob("*") if path.is_file()} == (
+        master.files
+    )
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["job.json", "result"]
+    code, out, err = run("results", "j1")
+    assert (code, out) == (2, "")
+    assert "the result is 4 files: take all with --output DIR, or one with --file NAME" in err
+    assert run("results", "j1", "--file", "ü #.txt")[1] == "3"
+    assert [each["name"] for each in json.loads(run("results", "j1", "--list", "--json")[1])] == list(master.files)
+    assert "no file gone" in run("results", "j1", "--file", "gone")[2]
+
+
+def test_files_that_do_not_arrive_whole_leave_what_was_there(run: Run, master: FakeMaster, tmp_path: Path) -> None:
+    whole = pack([("a", b"1" * 1000)])
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "result").write_text("an earlier result")
+    for result, files in ((whole[:-1], ["a"]), (whole, ["b"]), (whole, ["../a"]), (whole, ["a", "b"]), (whole, [])):
+        master.result, master.files = result, dict.fromkeys(files, b"")
+        master.history = [completed(result, result_files=1)]
+        code, _, err = run("results", "j1", "--output", "out")
+        assert code != 0
+        assert "the result" in err
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["result"]
+    assert (tmp_path / "out" / "result").read_text() == "an earlier result"
+
+
+def test_a_name_that_is_a_file_of_one_chunk_and_a_folder_of_another(
+    run: Run, master: FakeMaster, tmp_path: Path
+) -> None:
+    master.result = pack([("x", b"1"), ("y/z", b"2")]) + pack([("x/z", b"3"), ("y", b"4")])
+    master.files = dict.fromkeys(["x", "y/z", "x/z", "y"], b"")
+    master.history = [completed(master.result, result_files=4)]
+    assert run("results", "j1", "--output", "out")[0] == 0
+    found = tmp_path / "out" / "result"
+    assert (found / "x").read_bytes() == b"1"
+    assert (found / "000000001" / "x" / "z").read_bytes() == b"3"
+    assert (found / "000000001" / "y").read_bytes() == b"4"
 
 
 def test_validate_needs_no_master(run: Run, words: Path, master: FakeMaster) -> None:
