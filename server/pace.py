@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 BUSY_S, IDLE_S = 1.0, 2.0
 """Longest pause where jobs run, or someone looks at the client; and otherwise."""
-SHORTEST_S = 0.25
+DRY_S, NO_JOB_S = 0.25, 0.5
+"""Shortest pause of a client with nothing to do, where jobs run and where none does."""
 AT_ONCE_S = 0.05
 IDLE_SYNCS = 10
 """Syncs a second that clients with nothing to do may cost a process: few clients ask often, very many seldom."""
@@ -32,7 +33,8 @@ def call_again_s(now: Situation) -> float:
     if now.moved:
         return AT_ONCE_S
     longest = BUSY_S if now.jobs or now.watched else IDLE_S
-    return min(longest, max(SHORTEST_S, now.crowd / IDLE_SYNCS)) if now.idle else longest
+    shortest = DRY_S if now.jobs else NO_JOB_S
+    return min(longest, max(shortest, now.crowd / IDLE_SYNCS)) if now.idle else longest
 
 
 class Crowd:

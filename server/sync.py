@@ -99,8 +99,13 @@ class Sync:
         with phase("issue fresh chunks"):
             fresh, ranges = self._scheduling.issue(client, fit, want - len(leased), sync)
             leased += fresh
+        if len(leased) < want and any(job.document.get("slow") for job in fit):
+            with phase("double slow chunks"):
+                leased += self._double(client, fit, want - len(leased), {chunk.id for chunk in leased}, sync)
         with phase("count"):
-            moved = self._count_and_advance(jobs, [change for change in changes if change[0].id in stored], ranges)
+            moved = self._count_and_advance(
+                client, jobs, [change for change in changes if change[0].id in stored], ranges
+            )
 
         by_id = {job.id: job for job in jobs}
         given = [chunk for chunk in (*again, *leased) if chunk.job in by_id]
@@ -163,14 +168,24 @@ class Sync:
                 intake.change(before, lifecycle.release(before, replica.lease).chunk)
         return again
 
+    def _double(
+        self, client: Document, jobs: Sequence[RunningJob], want: int, taken: set[str], sync: str
+    ) -> list[Chunk]:
+        """One more lease of chunks that are slow, where there is nothing else to do."""
+        changes = self._scheduling.double(client, jobs, want, taken, sync).changes
+        stored = self._store.chunks.compare_and_set(changes, secrets.token_hex(8))
+        self._metrics.chunks.labels("leased once more").inc(len(stored))
+        return [after for _, after in changes if after.id in stored]
+
     def _count_and_advance(
-        self, jobs: Sequence[RunningJob], changes: Sequence[tuple[Chunk, Chunk]], ranges: dict[str, list[str]]
+        self, client: Document, jobs: Sequence[RunningJob], changes: Sequence[tuple[Chunk, Chunk]], ranges: dict[str, list[str]]
     ) -> bool:
         """Count what was stored, close the ranges whose chunks now exist, and move on a job that this completed; True
         where one moved."""
         moved = False
         failed = {after.job for _, after in changes if after.state == "failed"}
-        counters = self._verification.count(changes)
+        by_id = {job.id: job for job in jobs}
+        counters = self._verification.count(changes, lambda chunk, replica: _age(by_id, client, chunk, replica))
         for job in jobs:
             counted: Mapping[str, float] = counters.get(job.id, {})
             if counted or job.id in ranges:
@@ -220,6 +235,12 @@ class Sync:
             SignedOrder(job=found["_id"], body=found["order"], key=found["key"], signature=found["signature"])
             for found in self._store.jobs.orders(sorted(jobs))
         ]
+
+
+def _age(jobs: Mapping[str, RunningJob], client: Document, chunk: Chunk, replica: Replica) -> float:
+    """How many seconds ago a replica was leased; 0 where its job does not run any more."""
+    job = jobs.get(chunk.job)
+    return max(0.0, float(client["seen"]) - job.granted(replica.deadline)) if job else 0.0
 
 
 def _completed_a_stage(job: RunningJob, counted: Mapping[str, float], now: Document) -> bool:

@@ -179,7 +179,8 @@ def test_a_client_that_an_admin_looks_at_is_asked_to_sync_often(
     watched, other = worker(), worker()
     as_person().open(f"/clients/{watched.id}")
     as_person("viola").open(f"/clients/{other.id}")
-    found = [master.store().clients.by_id(each.id) or {} for each in (watched, other)]
+    with master.store() as store:
+        found = [store.clients.by_id(each.id) or {} for each in (watched, other)]
     assert ["watched_until" in client for client in found] == [True, False]
     assert watched.sync().call_again_s <= 1.0
 
