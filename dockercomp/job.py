@@ -75,7 +75,7 @@ class Job:
             if view is not None:
                 yield view
                 answered = time.monotonic()
-            time.sleep(min(2.0, 0.2 + (time.monotonic() - started) / 30))
+            time.sleep(min(2.0, 0.1 + (time.monotonic() - started) / 100))
             view = self._look(answered + PATIENCE_S, tell)
         yield view
 
