@@ -40,6 +40,7 @@ chunk_size = "{chunk} B"
 function = "wordcount:count"
 [reduce]
 function = "wordcount:merge"
+fan_in = 8
 [verify]
 {verify}
 [resources]
@@ -113,8 +114,8 @@ def _wall(installation: Installation, verify: str, source: Path, chunk: int, out
 
 
 def _forget(installation: Installation, source: Path) -> None:
-    with source.open("rb") as file:
-        open_store(installation.settings).blobs.delete(hashlib.file_digest(file, "sha256").hexdigest())
+    with source.open("rb") as file, open_store(installation.settings) as store:
+        store.blobs.delete(hashlib.file_digest(file, "sha256").hexdigest())
 
 
 def print_ratios(found: Sequence[Row]) -> None:

@@ -33,17 +33,17 @@ _CEILING = Ceiling(containers=1, cpus=1, memory=4 << 30)
 
 def register_image(installation: Installation) -> None:
     """A job needs an image to name; nothing here ever runs it."""
-    open_store(installation.settings).images.register(
-        {
-            "_id": "none linux/amd64",
-            "name": "none",
-            "platform": "linux/amd64",
-            "config_digest": "sha256:" + "0" * 64,
-            "archive": "0" * 64,
-            "size": 0,
-            "created": time.time(),
-        }
-    )
+    image = {
+        "_id": "none linux/amd64",
+        "name": "none",
+        "platform": "linux/amd64",
+        "config_digest": "sha256:" + "0" * 64,
+        "archive": "0" * 64,
+        "size": 0,
+        "created": time.time(),
+    }
+    with open_store(installation.settings) as store:
+        store.images.register(image)
 
 
 def submit(admin: Connection, chunks: int, quorum: int) -> str:
