@@ -9,8 +9,10 @@ import msgspec
 from dockercomp.protocol.messages import Allocation, AppliedAllocation, Ceiling, ContainerReport, Machine
 from dockercomp.protocol.orders import ImagePin
 from dockercomp.protocol.views import ChunkView, ClientView, JobView, ReplicaView, StageView
+from server import eta
+from server.eta import Runs, Sample
 from server.lifecycle import Chunk
-from server.running import rules_of, running_job, stages_of, unfit
+from server.running import able_of, containers_of, rules_of, running_job, stages_of, unfit
 from server.store.connection import Document
 
 
@@ -18,6 +20,7 @@ def job(document: Document, pool: Sequence[Document]) -> JobView:
     """A job, with why it waits judged from the clients now alive."""
     counters = document.get("counters", {})
     result = document.get("result") or {}
+    left = _remaining(document, pool)
     return JobView(
         id=document["_id"],
         name=document["name"],
@@ -35,6 +38,8 @@ def job(document: Document, pool: Sequence[Document]) -> JobView:
         waiting=why_waiting(document, pool),
         result_size=result.get("size"),
         result_digest=result.get("digest"),
+        eta_low_s=left[0] if left else None,
+        eta_high_s=left[1] if left else None,
         missing=document.get("missing", []),
         missing_count=document.get("missing_count", 0),
         result_files=result.get("files", 0),
@@ -42,6 +47,19 @@ def job(document: Document, pool: Sequence[Document]) -> JobView:
         priority=document["spec"].get("priority", 0),
         plots=len(document["spec"].get("plots", [])),
     )
+
+
+def _remaining(document: Document, pool: Sequence[Document]) -> tuple[float, float] | None:
+    """Seconds until the present stages of a running job are done, as a range."""
+    if document["state"] != "running" or not document.get("samples"):
+        return None
+    counters, running = document.get("counters", {}), running_job(document)
+    open_stages = [number for number, stage in enumerate(running.stages) if stage["limit"] > 0]
+    left = sum(running.stages[n]["total"] - int(counters.get(f"accepted_{n}", 0)) for n in open_stages)
+    runs = Runs(int(counters.get("runs", 0)), counters.get("run_s", 0.0), counters.get("run_s2", 0.0))
+    samples = [Sample(*each) for each in document["samples"]]
+    containers = sum(containers_of(client) for client in able_of(running, pool))
+    return eta.remaining(samples, left, containers, runs, rules_of(running.spec, 0).quorum)
 
 
 def why_waiting(document: Document, pool: Sequence[Document]) -> str:

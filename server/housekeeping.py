@@ -17,6 +17,7 @@ from dockercomp.protocol.errors import Unavailable
 from server import lifecycle
 from server.jobs import InputsOfJobs
 from server.lifecycle import Chunk
+from server.measuring import Measuring
 from server.reopening import Reopening
 from server.running import able, running_job
 from server.scheduling import Scheduling
@@ -49,6 +50,7 @@ class Housekeeping:
         sources = Sources(store, private_urls=settings.private_urls)
         self._stages = Stages(store, sources)
         self._reopening = Reopening(store)
+        self._measuring = Measuring(store, settings.silent_after_s)
         self._inputs_of_jobs = InputsOfJobs(store, sources, private_urls=settings.private_urls)
         self._last_sweep = 0.0
 
@@ -69,6 +71,7 @@ class Housekeeping:
                 self._try("open the chunks of a job that runs again", self._reopening.open, job["_id"])
             elif job.get("reuse"):
                 self._try("take over earlier results", self._inputs_of_jobs.reuse.take_over, job)
+        self._try("measure", self._measuring.measure, running, now)
         for ended in self._store.jobs.unswept():
             self._try("cancel what is open of an ended job", self._cancel_open, ended)
         if now - self._last_sweep >= SWEEP_S:

@@ -155,9 +155,20 @@ def barred_clients(chunk: Chunk) -> list[str]:
     return [r.client for r in chunk.replicas if r.state != "gone" and not (r.state == "failed" and r.forgiven)]
 
 
-def grant(chunk: Chunk, *, client: str, owner: str, nonce: str, deadline: float, sync: str = "") -> Chunk | None:
-    """Lease the chunk to a client; None where it may not have it: no replica needed, or it took part already."""
-    if chunk.state != "open" or chunk.need < 1 or client in barred_clients(chunk):
+def may_be_doubled(chunk: Chunk) -> bool:
+    """Whether one client more than needed may run the chunk: all that are needed run it, and no other does."""
+    votes = Counter(_vote_of(r) for r in chunk.replicas if r.state == "returned")
+    live = len(live_leases(chunk))
+    return chunk.state == "open" and 0 < live == chunk.quorum - max(votes.values(), default=0)
+
+
+def grant(
+    chunk: Chunk, *, client: str, owner: str, nonce: str, deadline: float, sync: str = "", spare: bool = False
+) -> Chunk | None:
+    """Lease the chunk to a client; None where it may not have it: no replica needed, or it took part already. `spare`:
+    one replica more than needed, for whoever is faster."""
+    wanted = chunk.need > 0 or (spare and may_be_doubled(chunk))
+    if chunk.state != "open" or not wanted or client in barred_clients(chunk):
         return None
     replica = Replica(
         lease=lease_id(client, chunk.id, nonce),
@@ -167,7 +178,7 @@ def grant(chunk: Chunk, *, client: str, owner: str, nonce: str, deadline: float,
         deadline=deadline,
         sync=sync,
     )
-    return replace(chunk, need=chunk.need - 1, replicas=(*chunk.replicas, replica), version=chunk.version + 1)
+    return replace(chunk, need=max(0, chunk.need - 1), replicas=(*chunk.replicas, replica), version=chunk.version + 1)
 
 
 def representatives(chunk: Chunk) -> list[str]:

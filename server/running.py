@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import msgspec
 
 from dockercomp.protocol.orders import NUMBER_SPLITS, JobSpec
-from server import blame, lifecycle
+from server import blame, dealing, lifecycle
+from server.dealing import Pool
 from server.lifecycle import Chunk, Rules
 from server.store.connection import Document
 
@@ -26,13 +27,21 @@ class RunningJob:
         return str(self.document["_id"])
 
     @property
+    def stages(self) -> list[Document]:
+        return stages_of(self.document)
+
+    @property
     def fresh(self) -> list[int]:
         """The stages that have chunks which nobody was given yet, lowest first."""
-        return [n for n, stage in enumerate(stages_of(self.document)) if stage["cursor"] < stage["limit"]]
+        return [n for n, stage in enumerate(self.stages) if stage["cursor"] < stage["limit"]]
 
     def deadline_of(self, granted: float) -> float:
         """The deadline of a lease granted at that time."""
         return granted + deadline_s(self.spec)
+
+    def granted(self, deadline: float) -> float:
+        """When a lease of that deadline was granted."""
+        return deadline - deadline_s(self.spec)
 
 
 def running_job(document: Document) -> RunningJob:
@@ -83,9 +92,26 @@ def counted_of(client: Document, job: str) -> Counted:
     return msgspec.convert(found, Counted) if found else Counted()
 
 
-def able(job: RunningJob, pool: Sequence[Document]) -> list[str]:
+def able_of(job: RunningJob, pool: Sequence[Document]) -> list[Document]:
     """Those of the clients that can run the job."""
-    return [client["_id"] for client in pool if not unfit(job, client, platform_of(client))]
+    return [client for client in pool if not unfit(job, client, platform_of(client))]
+
+
+def able(job: RunningJob, pool: Sequence[Document]) -> list[str]:
+    """Their ids."""
+    return [client["_id"] for client in able_of(job, pool)]
+
+
+def speed_of(client: Document, job: str) -> float | None:
+    """Chunks of the job that a client runs a second; None where it was not measured yet."""
+    counted = counted_of(client, job)
+    return dealing.speed(counted.runs, counted.seconds, containers_of(client))
+
+
+def portion_of(job: RunningJob, client: Document, left: int) -> int:
+    """How many of the `left` fresh chunks of a stage a client may take now, by the pool's speed as last noted."""
+    noted = job.document.get("pool")
+    return dealing.portion(left, speed_of(client, job.id), Pool(**noted)) if noted else left
 
 
 def platform_of(client: Document) -> str:
@@ -105,5 +131,5 @@ def containers_of(client: Document) -> int:
 
 def leased_s_ago(job: RunningJob, chunk: Chunk, now: float) -> float:
     """How long ago the oldest live lease of a chunk was granted; 0 where there is none."""
-    granted = [r.deadline - deadline_s(job.spec) for r in chunk.replicas if r.state in lifecycle.LIVE]
+    granted = [job.granted(r.deadline) for r in chunk.replicas if r.state in lifecycle.LIVE]
     return now - min(granted) if granted else 0.0

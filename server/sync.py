@@ -32,6 +32,7 @@ from server.scheduling import Scheduling
 from server.stages import Stages
 from server.store import Store
 from server.store.connection import Document
+from server.store.streams import Told
 from server.verification import Intake, Verification
 
 _MOST_HELD = 2 * SYNC_LIMIT
@@ -114,6 +115,8 @@ class Sync:
             not_listed = [job for job in request.known_jobs if job not in by_id]
             closed = self._store.jobs.ended_among(not_listed) if not_listed else []
             orders = self._orders({lease.job for lease in leases} - set(request.known_jobs))
+        with phase("keep what runs tell"):
+            self._keep_streams(client_id, request, mine)
         situation = Situation(
             jobs=bool(jobs),
             watched=_watched(client),
@@ -133,6 +136,15 @@ class Sync:
             call_again_s=min(call_again_s(situation), self._heartbeat_s),
             why_idle=_why_idle(want, len(leases), jobs, why_unfit, client),
         )
+
+    def _keep_streams(self, client_id: str, request: SyncRequest, mine: dict[str, Chunk]) -> None:
+        """What running chunks tell, as far as they are this client's; one round trip where there is something."""
+        if request.running or any(report.wall_s >= _WORTH_TELLING_S for report in request.results):
+            of = {replica.lease: chunk for chunk in mine.values() for replica in chunk.replicas}
+            live = {lease for chunk in mine.values() for lease in lifecycle.live_leases(chunk)}
+            reports = [r for r in request.running if r.lease in live and r.lease.startswith(f"{client_id}.")]
+            told = [Told((chunk := of[r.lease]).job, chunk.stage, chunk.index, r) for r in reports]
+            self._store.streams.take(client_id, told, [report.lease for report in request.results])
 
     def _jobs_for(self, client: Document, request: SyncRequest) -> list[RunningJob]:
         """The jobs this client can run or has leases of; where there are none, some others, to say why not."""
@@ -178,7 +190,11 @@ class Sync:
         return [after for _, after in changes if after.id in stored]
 
     def _count_and_advance(
-        self, client: Document, jobs: Sequence[RunningJob], changes: Sequence[tuple[Chunk, Chunk]], ranges: dict[str, list[str]]
+        self,
+        client: Document,
+        jobs: Sequence[RunningJob],
+        changes: Sequence[tuple[Chunk, Chunk]],
+        ranges: dict[str, list[str]],
     ) -> bool:
         """Count what was stored, close the ranges whose chunks now exist, and move on a job that this completed; True
         where one moved."""
@@ -252,6 +268,9 @@ def _completed_a_stage(job: RunningJob, counted: Mapping[str, float], now: Docum
         for number, stage in enumerate(stages_of(job.document))
     )
 
+
+_WORTH_TELLING_S = 2.0
+"""Seconds after which workers tell of a chunk while it runs."""
 
 _ADVANCE_AT_ONCE = 10_000
 """Stages of more chunks are moved on by housekeeping, so that no sync waits for their listing."""

@@ -2,12 +2,12 @@
 them that could be wrong if one were.
 
 Of a job: `returned`, `failed`, `wrong`, `accepted_0` …; `runs`, `run_s`, `run_s2`, the number, seconds and squared
-seconds of its results' runs. Of a client: `valid`, `wrong`, `failed`, and by job `runs`, `seconds`, and `faults`, the
-chunks that it failed and others completed.
+seconds of its results' runs, and `turn_s`, the seconds from their leases to their results. Of a client: `valid`,
+`wrong`, `failed`, and by job `runs`, `seconds`, and `faults`, the chunks that it failed and others completed.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,12 +36,15 @@ class Tally:
         self.noted.setdefault(replica.client, {})[key] = value
 
 
-def tally_of(changes: Sequence[tuple[Chunk, Chunk]]) -> Tally:
-    """What stored changes (before, after) come to."""
+Age = Callable[[Chunk, Replica], float]
+
+
+def tally_of(changes: Sequence[tuple[Chunk, Chunk]], age: Age) -> Tally:
+    """What stored changes (before, after) come to. `age` says how many seconds ago a replica was leased."""
     tally = Tally()
     for before, after in changes:
         tally.job(after)
-        _count_replicas(before, after, tally)
+        _count_replicas(before, after, tally, age)
         if after.state == "accepted" and before.state == "open":
             tally.job(after)[f"accepted_{after.stage}"] += 1
             _judge(after, tally)
@@ -49,22 +52,22 @@ def tally_of(changes: Sequence[tuple[Chunk, Chunk]]) -> Tally:
     return tally
 
 
-def _count_replicas(before: Chunk, after: Chunk, tally: Tally) -> None:
+def _count_replicas(before: Chunk, after: Chunk, tally: Tally, age: Age) -> None:
     earlier = {replica.lease: replica.state for replica in before.replicas}
     for replica in after.replicas:
         if earlier.get(replica.lease) == replica.state:
             continue
         if replica.state == "returned":
-            _count_run(after, replica, tally)
+            _count_run(after, replica, tally, age(after, replica))
         elif replica.state == "failed":
             tally.job(after)["failed"] += 1
             tally.client(replica)["failed"] += 1
 
 
-def _count_run(chunk: Chunk, replica: Replica, tally: Tally) -> None:
+def _count_run(chunk: Chunk, replica: Replica, tally: Tally, turn_s: float) -> None:
     job, client, seconds = tally.job(chunk), tally.client(replica), replica.wall_s
     job["returned"] += 1
-    for key, value in (("runs", 1), ("run_s", seconds), ("run_s2", seconds * seconds)):
+    for key, value in (("runs", 1), ("run_s", seconds), ("run_s2", seconds * seconds), ("turn_s", turn_s)):
         job[key] += value
     client[f"jobs.{chunk.job}.runs"] += 1
     client[f"jobs.{chunk.job}.seconds"] += seconds

@@ -15,7 +15,7 @@ from server import comparators, lifecycle
 from server.lifecycle import Chunk, Run, Step
 from server.store import Store
 from server.store.contents import read_all
-from server.tallies import Counts, tally_of
+from server.tallies import Age, Counts, tally_of
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _LONGEST_MESSAGE = 1000
@@ -176,9 +176,10 @@ class Verification:
         spec = msgspec.convert(document["spec"], JobSpec)
         return Agreement(spec.verify, makes_bundle(stage_of(decode_order(document["order"]), stage)))
 
-    def count(self, changes: Sequence[tuple[Chunk, Chunk]]) -> dict[str, Counts]:
-        """Update the counters of clients from stored changes; returns those of the jobs, for the caller to write."""
-        tally = tally_of(changes)
+    def count(self, changes: Sequence[tuple[Chunk, Chunk]], age: Age) -> dict[str, Counts]:
+        """Update the counters of clients from stored changes; returns those of the jobs, for the caller to write.
+        `age` says how many seconds ago a replica was leased."""
+        tally = tally_of(changes, age)
         self._store.clients.count(
             [(client, counts, tally.noted.get(client, {})) for client, counts in tally.clients.items()]
         )

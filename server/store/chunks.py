@@ -143,6 +143,16 @@ class Chunks:
             found = self._chunks.find_one(query, {"index": 1}, sort=[("_id", 1)], hint="open_in_order")
         return None if found is None else int(found["index"])
 
+    def any_needy(self, job: str) -> bool:
+        """Whether any chunk of a job that exists waits for a client."""
+        with store_errors():
+            return self._chunks.find_one({"job": job, "need": {"$gt": 0}}, {"_id": 1}) is not None
+
+    def leased_before(self, job: str, deadline: float, limit: int) -> list[Chunk]:
+        """Open chunks of a job that need nobody, with a live lease of an earlier deadline."""
+        lease = {"state": {"$in": ["leased", "committed"]}, "deadline": {"$lt": deadline}}
+        return self._find({"state": "open", "job": job, "need": 0, "replicas": {"$elemMatch": lease}}, limit=limit)
+
     def count_leased(self, job: str) -> int:
         """Open chunks of a job that are with clients now."""
         with store_errors():

@@ -8,7 +8,7 @@ inserting its chunks takes it off. A range that stays open was handed out by a m
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pymongo import ReturnDocument
+from pymongo import ReturnDocument, UpdateOne
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
@@ -165,6 +165,13 @@ class Jobs:
                 ).modified_count
             )
 
+    def note_many(self, changes: Mapping[str, Document]) -> None:
+        """Set fields of running jobs: measurements, of which the last may be lost."""
+        writes = [UpdateOne({"_id": job, "state": "running"}, {"$set": fields}) for job, fields in changes.items()]
+        if writes:
+            with store_errors():
+                self._quick.bulk_write(writes, ordered=False)
+
     def note(self, job: str, change: Document) -> bool:
         """Set fields of a running job; False where it does not run any more."""
         with store_errors():
@@ -190,7 +197,7 @@ class Jobs:
 
     def run_again(self, job: str) -> bool:
         """Let a failed or cancelled job run; until `opened` it is marked as one whose chunks are being opened."""
-        forgotten = dict.fromkeys(("ended", "error", "swept", "missing", "missing_count"), "")
+        forgotten = dict.fromkeys(("ended", "error", "swept", "missing", "missing_count", "samples", "slow"), "")
         ended = {"_id": job, "state": {"$in": ["failed", "cancelled"]}}
         with store_errors():
             change = {"$set": {"state": "running", "reopening": True}, "$unset": forgotten}
