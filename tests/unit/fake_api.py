@@ -74,6 +74,8 @@ class FakeMaster:
         """(route, error): the next call of that route gets that error instead."""
         self.damage: Callable[[bytes], bytes] = lambda data: data
         """What happens to a part of the result on its way."""
+        self.gate: Callable[[int], None] = lambda offset: None
+        """Called before a part is taken; may hold it up."""
         self.called = threading.Condition()
 
     def handle(self, name: str, parts: dict[str, str], query: dict[str, str], headers: Any, body: bytes) -> Answer:
@@ -82,9 +84,13 @@ class FakeMaster:
             self.called.notify_all()
             if headers.get("Authorization") != f"Bearer {TOKEN}":
                 raise Unauthorized()
+            held = name == "blob_put"
             for planned in [each for each in self.failures if each[0] == name][:1]:
                 self.failures.remove(planned)
                 raise planned[1]
+        if held:
+            self.gate(int(query["offset"]))
+        with self.called:
             found = getattr(self, f"_{name}")(parts, query, headers, body)
         return found if isinstance(found, tuple) else (200, {}, msgspec.json.encode(found))
 

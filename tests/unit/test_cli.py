@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from msgspec.structs import replace
 from dockercomp import cli, starter
 from dockercomp.protocol.bundle import pack
 from dockercomp.protocol.errors import DockercompError, Forbidden, InvalidJob, Unavailable
+from dockercomp.protocol.messages import PART_LIMIT
 from dockercomp.protocol.views import ChunkView, Forecast, ReplicaView, RunningChunk, StageView
 from dockercomp.trail import Trail
 from tests.unit.fake_api import TOKEN, FakeMaster, completed, job, serving
@@ -387,3 +389,29 @@ def test_a_watch_is_interrupted_and_resumed(environment: None, master: FakeMaste
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0
     assert Path("out/result").read_bytes() == b""
+
+
+def test_an_upload_whose_process_was_killed_goes_on_where_it_stopped(
+    run: Run, words: Path, master: FakeMaster, tmp_path: Path
+) -> None:
+    (tmp_path / "large").write_bytes(b"a line\n" * (4 * PART_LIMIT // 7))
+    reached, released = threading.Event(), threading.Event()
+
+    def stall(offset: int) -> None:
+        if offset == 2 * PART_LIMIT:
+            reached.set()
+            released.wait(60)
+
+    master.gate = stall
+    command = [sys.executable, "-m", "dockercomp.cli", "submit", "words", "large"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        assert reached.wait(60)
+        process.kill()
+    master.gate = lambda offset: None
+    master.calls.clear()
+    code, _, err = run("submit", "words", "large")
+    released.set()
+    assert code == 0
+    assert master.calls.count("blob_put") == 2  # of four parts
+    assert err.splitlines()[0].startswith("sending 1 file, 33,")
+    assert "sent  50 %" in err
