@@ -12,7 +12,7 @@ from flask_wtf import CSRFProtect
 
 from dockercomp.protocol.signing import public_key
 from server import dashboard
-from server.api import clients, endings, jobs, operations, results, transfers, workers
+from server.api import clients, endings, jobs, operations, results, streams, transfers, workers
 from server.api.binding import bind
 from server.api.services import Services
 from server.enrolment import Enrolment
@@ -62,6 +62,7 @@ def create_app(settings: Settings | None = None) -> Flask:
             **jobs.HANDLERS,
             **endings.HANDLERS,
             **results.HANDLERS,
+            **streams.HANDLERS,
             **clients.HANDLERS,
         },
     )

@@ -33,6 +33,11 @@ class Metrics:
             registry=self.registry,
         )
 
+    def count_stored(self, stored: int, decided: int) -> None:
+        """Of the chunks that a sync decided to change, so many were."""
+        self.chunks.labels("stored").inc(stored)
+        self.chunks.labels("changed by another meanwhile").inc(decided - stored)
+
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
         """Time one phase of a sync."""

@@ -95,8 +95,7 @@ class Sync:
         with phase("compare and set"):
             stored = self._store.chunks.compare_and_set(changes, secrets.token_hex(8))
         leased = [after for _, after in grants.changes if after.id in stored]
-        self._metrics.chunks.labels("stored").inc(len(stored))
-        self._metrics.chunks.labels("changed by another meanwhile").inc(len(changes) - len(stored))
+        self._metrics.count_stored(len(stored), len(changes))
         with phase("issue fresh chunks"):
             fresh, ranges = self._scheduling.issue(client, fit, want - len(leased), sync)
             leased += fresh
@@ -115,8 +114,7 @@ class Sync:
             not_listed = [job for job in request.known_jobs if job not in by_id]
             closed = self._store.jobs.ended_among(not_listed) if not_listed else []
             orders = self._orders({lease.job for lease in leases} - set(request.known_jobs))
-        with phase("keep what runs tell"):
-            self._keep_streams(client_id, request, mine)
+        self._keep_streams(client_id, request, mine)
         situation = Situation(
             jobs=bool(jobs),
             watched=_watched(client),
@@ -144,7 +142,8 @@ class Sync:
             live = {lease for chunk in mine.values() for lease in lifecycle.live_leases(chunk)}
             reports = [r for r in request.running if r.lease in live and r.lease.startswith(f"{client_id}.")]
             told = [Told((chunk := of[r.lease]).job, chunk.stage, chunk.index, r) for r in reports]
-            self._store.streams.take(client_id, told, [report.lease for report in request.results])
+            with self._metrics.phase("keep what runs tell"):
+                self._store.streams.take(client_id, told, [report.lease for report in request.results])
 
     def _jobs_for(self, client: Document, request: SyncRequest) -> list[RunningJob]:
         """The jobs this client can run or has leases of; where there are none, some others, to say why not."""

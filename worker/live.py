@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from dockercomp.protocol.messages import STREAM_PART, RunningReport
 
 LONG_ENOUGH = 2.0
-"""Seconds after which a chunk is worth telling of."""
+"""Seconds after which a chunk is worth telling of, and then again where there is something new."""
+_SEEN_TO_LIVE = 10.0
+"""Seconds after which it is told of again though there is nothing new."""
 _WINDOW = 4 * STREAM_PART
 """Bytes kept until they are told; older ones are skipped, so that what is seen is never far behind."""
 _LONGEST_MESSAGE = 200
@@ -45,6 +47,7 @@ class Live:
     _fraction: float | None = None
     _message: str = ""
     _checkpoint: int = 0
+    _last: RunningReport | None = None
     _log: Stream = field(default_factory=Stream)
     _output: Stream = field(default_factory=Stream)
 
@@ -80,9 +83,21 @@ class Live:
                 output=self._output.held[:STREAM_PART],
             )
 
+    def due(self) -> bool:
+        """Whether it is time to tell of it (again)."""
+        seconds = self.seconds()
+        with self._lock:
+            last = self._last
+            if last is None:
+                return seconds >= LONG_ENOUGH
+            now = (self._fraction, self._message, self._checkpoint)
+            news = self._log.held or self._output.held or now != (last.progress, last.message, last.checkpoint)
+            return seconds - last.seconds >= (LONG_ENOUGH if news else _SEEN_TO_LIVE)
+
     def told(self, report: RunningReport) -> None:
         """The master has this."""
         with self._lock:
+            self._last = report
             self._log.told(report.log_from + len(report.log))
             self._output.told(report.output_from + len(report.output))
 
@@ -103,9 +118,9 @@ class Watched:
             self._live.pop(live.lease, None)
 
     def reports(self) -> list[RunningReport]:
-        """Of all that have run for some time."""
+        """Of all that have run for some time and have something to tell."""
         with self._lock:
-            found = [live for live in self._live.values() if live.seconds() >= LONG_ENOUGH]
+            found = [live for live in self._live.values() if live.due()]
         return [live.report() for live in found[:_MOST_REPORTS]]
 
     def told(self, reports: Iterable[RunningReport]) -> None:

@@ -219,6 +219,22 @@ ROUTES = (
         "The canonical result of an accepted chunk, in parts (Range).",
         transfer=True,
     ),
+    Route(
+        "job_running",
+        "GET",
+        "/api/v1/jobs/<job>/running",
+        "user",
+        "Chunks that have run for some seconds now.",
+        answer=views.RunningPage,
+    ),
+    Route(
+        "job_stream",
+        "GET",
+        "/api/v1/jobs/<job>/stream",
+        "user",
+        "The log or output of a running chunk so far (?lease=, ?kind= log or output, ?from= a byte); Stream-From says"
+        " where the answer begins.",
+    ),
     Route("images", "GET", "/api/v1/images", "user", "Images the master can stream.", answer=views.ImageList),
     Route(
         "image_register",

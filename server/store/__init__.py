@@ -13,6 +13,7 @@ from .duties import Duties
 from .images import Images
 from .jobs import Jobs
 from .payloads import Payloads
+from .streams import Streams
 
 
 class Store:
@@ -28,6 +29,7 @@ class Store:
         self.images = Images(database)
         self.jobs = Jobs(database)
         self.payloads = Payloads(database)
+        self.streams = Streams(database)
 
     def __enter__(self) -> Self:
         return self

@@ -49,6 +49,12 @@ INDEXES: dict[str, list[IndexModel]] = {
     ],
     # One-time links and tokens end by themselves.
     "credentials": [IndexModel([("expires", ASCENDING)], name="expires", expireAfterSeconds=0)],
+    "streams": [
+        # Which chunks of this job run now?
+        IndexModel([("job", ASCENDING)], name="job"),
+        # What was told a day ago goes by itself.
+        IndexModel([("at", ASCENDING)], name="at", expireAfterSeconds=24 * 3600),
+    ],
     "images": [IndexModel([("name", ASCENDING), ("created", DESCENDING)], name="name")],
 }
 

@@ -61,8 +61,14 @@ def test_only_chunks_that_run_for_some_time_are_told_of() -> None:
     long.progress(b"0.5 half")
     long.checkpoint(7)
     watched.told([report])
+    long.seconds = lambda: 4.6
     (report,) = watched.reports()
     assert (report.progress, report.message, report.checkpoint) == (0.5, "half", 7)
+    watched.told([report])
+    long.seconds = lambda: 14.0
+    assert watched.reports() == [], "nothing new"
+    long.seconds = lambda: 14.7
+    assert len(watched.reports()) == 1, "a sign of life"
     watched.end(long)
     watched.told([report])
     assert watched.reports() == []
