@@ -12,7 +12,7 @@ from dockercomp.protocol.views import ChunkView, ClientView, JobView, ReplicaVie
 from server import eta
 from server.eta import Runs, Sample
 from server.lifecycle import Chunk
-from server.running import able_of, containers_of, rules_of, running_job, stages_of, unfit
+from server.running import able_of, containers_of, only_people, rules_of, running_job, stages_of, unfit
 from server.store.connection import Document
 
 
@@ -68,9 +68,11 @@ def why_waiting(document: Document, pool: Sequence[Document]) -> str:
         return ""
     if document.get("waits_for"):
         return f"its input is the result of {', '.join(document['waits_for'])}, which still runs"
+    running = running_job(document)
+    if only_people(running):
+        return f"people's answers are awaited, in the dashboard at /tasks/{running.id}"
     if not pool:
         return "no client is connected: start a worker, or make an enrolment link for a volunteer"
-    running = running_job(document)
     reasons = [unfit(running, client, (client.get("machine") or {}).get("platform", "")) for client in pool]
     able = sum(1 for reason in reasons if not reason)
     if not able:

@@ -139,6 +139,8 @@ class Submission:
         )
 
     def _pin(self, name: str) -> ImagePin:
+        if not name:  # people answer: nothing is run
+            return ImagePin(name="", config_digest="", platform="")
         image = self._store.images.named(name)
         if image is None:
             known = ", ".join(sorted({found["name"] for found in self._store.images.all()})) or "none yet"

@@ -59,8 +59,21 @@ def rules_of(spec: JobSpec, stage: int) -> Rules:
     return Rules(quorum=quorum, retries=spec.retries)
 
 
+def asks_people(spec: JobSpec, stage: int) -> bool:
+    """Whether a stage's chunks are questions: people get them, and clients never do."""
+    return stage == 0 and spec.map.question is not None
+
+
+def only_people(job: RunningJob) -> bool:
+    """Whether there is nothing (yet) that a client could do of this job."""
+    reducers = stages_of(job.document)[1:]
+    return asks_people(job.spec, 0) and all(stage["limit"] == 0 for stage in reducers)
+
+
 def unfit(job: RunningJob, client: Document, platform: str) -> str:
     """Why this client cannot run the job, in one sentence; empty where it can."""
+    if only_people(job):
+        return f"job {job.id} asks people, not machines"
     allocation = client.get("applied") or client["allocation"]
     need = job.spec.resources.memory
     if allocation["memory"] < need:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from dockercomp.protocol.orders import JobSpec
 from server import lifecycle
 from server.lifecycle import Chunk
-from server.running import RunningJob, deadline_s, portion_of, rules_of, running_job
+from server.running import RunningJob, asks_people, deadline_s, portion_of, rules_of, running_job
 from server.store import Store
 from server.store.connection import Document
 
@@ -78,7 +78,7 @@ class Scheduling:
         issued: list[Chunk] = []
         ranges: dict[str, list[str]] = {}
         # Reducers that may begin come first: what they make smaller need not be kept.
-        offers = [(job, stage) for job in jobs for stage in reversed(job.fresh)]
+        offers = [(job, stage) for job in jobs for stage in reversed(job.fresh) if _is_for(client, job.spec, stage)]
         for job, stage in offers[:_FRESH_STAGES]:
             if len(issued) >= want:
                 break
@@ -119,6 +119,8 @@ class Scheduling:
         return self._store.chunks.insert_new([chunk for chunk in chunks if chunk is not None])
 
     def _lease(self, client: Document, chunk: Chunk, spec: JobSpec, sync: str, *, spare: bool = False) -> Chunk | None:
+        if not _is_for(client, spec, chunk.stage):
+            return None
         return lifecycle.grant(
             chunk,
             client=client["_id"],
@@ -128,6 +130,11 @@ class Scheduling:
             sync=sync,
             spare=spare,
         )
+
+
+def _is_for(client: Document, spec: JobSpec, stage: int) -> bool:
+    """Whether a stage's chunks are for this client, or for this person, who stands in for one."""
+    return asks_people(spec, stage) == bool(client.get("person"))
 
 
 def _without(chunk: Chunk, client: str) -> Chunk:

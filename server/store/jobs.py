@@ -46,6 +46,12 @@ class Jobs:
         with store_errors():
             return list(self._jobs.find({"state": "running"}, _LIGHT).sort("created", 1).limit(limit))
 
+    def asking(self, limit: int = 100) -> list[Document]:
+        """Running jobs whose chunks are questions to people, oldest first."""
+        query = {"state": "running", "spec.map.question": {"$type": "string"}}
+        with store_errors():
+            return list(self._jobs.find(query, _LIGHT).sort("created", 1).limit(limit))
+
     def count_running(self) -> int:
         with store_errors():
             return self._jobs.count_documents({"state": "running"})
