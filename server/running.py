@@ -14,6 +14,10 @@ from server.store.connection import Document
 _SLOW_LINE = 125_000
 """Bytes a second of a line of 1 Mbit/s."""
 
+_UNKNOWN_S = 1.0
+"""How long a chunk is taken to run while none of its job has."""
+_SHORTEST_S = 0.001
+
 
 @dataclass(frozen=True)
 class RunningJob:
@@ -25,6 +29,16 @@ class RunningJob:
     @property
     def id(self) -> str:
         return str(self.document["_id"])
+
+    @property
+    def owner(self) -> str:
+        return str(self.document["owner"])
+
+    @property
+    def expected_s(self) -> float:
+        """How long a run of one of its chunks takes, by those that ran."""
+        counters = self.document.get("counters", {})
+        return max(_SHORTEST_S, counters["run_s"] / counters["runs"]) if counters.get("runs") else _UNKNOWN_S
 
     @property
     def stages(self) -> list[Document]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from dockercomp.protocol.orders import JobSpec
-from server import lifecycle
+from server import fairness, lifecycle
 from server.lifecycle import Chunk
 from server.running import RunningJob, asks_people, deadline_s, portion_of, rules_of, running_job
 from server.store import Store
@@ -51,13 +51,22 @@ class Scheduling:
         if share < 1:
             return grants
         by_id = {job.id: job for job in jobs}
-        for chunk in self._store.chunks.needing_replicas(list(by_id), client["_id"], share):
+        for chunk in self._needy(client, jobs, share):
             if chunk.id in taken:
                 continue
             leased = self._lease(client, chunk, by_id[chunk.job].spec, sync)
             if leased is not None:
                 grants.changes.append((chunk, leased))
         return grants
+
+    def _needy(self, client: Document, jobs: Sequence[RunningJob], share: int) -> list[Chunk]:
+        """Chunks that need a replica, those of the jobs to be served first at first."""
+        first = {job.id for job in fairness.first_served(jobs)}
+        found: list[Chunk] = []
+        for ids in (first, {job.id for job in jobs} - first):
+            if ids and len(found) < share:
+                found += self._store.chunks.needing_replicas(sorted(ids), client["_id"], share - len(found))
+        return found
 
     def double(self, client: Document, jobs: Sequence[RunningJob], want: int, taken: set[str], sync: str) -> Grants:
         """Slow chunks of the last ones that run, for a client for which nothing else is left: one more lease each."""

@@ -22,7 +22,7 @@ from dockercomp.protocol.messages import (
     SyncRequest,
 )
 from dockercomp.protocol.orders import NUMBER_SPLITS
-from server import lifecycle, splitting
+from server import fairness, lifecycle, splitting
 from server.inputs import Inputs
 from server.lifecycle import Chunk, Replica
 from server.metrics import Metrics
@@ -86,7 +86,7 @@ class Sync:
             again = self._end_leases(client, request, mine, intake, sync)
 
         want = 0 if request.leaving or client["repeat"] else _bounded_want(request)
-        fit, why_unfit = _fit_jobs(client, jobs)
+        fit, why_unfit = self._fit_jobs(client, jobs)
         if client["allocation"].get("paused"):
             want, why_unfit = 0, "paused by the admin"
         with phase("choose open chunks"):
@@ -99,10 +99,9 @@ class Sync:
         with phase("issue fresh chunks"):
             fresh, ranges = self._scheduling.issue(client, fit, want - len(leased), sync)
             leased += fresh
-        if len(leased) < want and any(job.document.get("slow") for job in fit):
-            with phase("double slow chunks"):
-                leased += self._double(client, fit, want - len(leased), {chunk.id for chunk in leased}, sync)
+        leased += self._double(client, fit, want - len(leased), {chunk.id for chunk in leased}, sync)
         with phase("count"):
+            self._store.usage.charge(fairness.charges(leased, {job.id: job for job in fit}))
             moved = self._count_and_advance(
                 client, jobs, [change for change in changes if change[0].id in stored], ranges
             )
@@ -179,12 +178,25 @@ class Sync:
                 intake.change(before, lifecycle.release(before, replica.lease).chunk)
         return again
 
+    def _fit_jobs(self, client: Document, jobs: Sequence[RunningJob]) -> tuple[list[RunningJob], str]:
+        """The jobs this client can run, those to be served first at first, and why it cannot run the first of the
+        others. What owners used is asked for only where several have work."""
+        platform = platform_of(client)
+        reasons = [(job, unfit(job, client, platform)) for job in jobs]
+        fit = [job for job, reason in reasons if not reason]
+        owners = {job.owner for job in fit}
+        used = self._store.usage.of(owners) if len(owners) > 1 else {}
+        return fairness.in_order(fit, used), next((reason for _, reason in reasons if reason), "")
+
     def _double(
         self, client: Document, jobs: Sequence[RunningJob], want: int, taken: set[str], sync: str
     ) -> list[Chunk]:
         """One more lease of chunks that are slow, where there is nothing else to do."""
-        changes = self._scheduling.double(client, jobs, want, taken, sync).changes
-        stored = self._store.chunks.compare_and_set(changes, secrets.token_hex(8))
+        if want < 1 or not any(job.document.get("slow") for job in jobs):
+            return []
+        with self._metrics.phase("double slow chunks"):
+            changes = self._scheduling.double(client, jobs, want, taken, sync).changes
+            stored = self._store.chunks.compare_and_set(changes, secrets.token_hex(8))
         self._metrics.chunks.labels("leased once more").inc(len(stored))
         return [after for _, after in changes if after.id in stored]
 
@@ -295,13 +307,6 @@ def _report_of(request: SyncRequest, address: str) -> Document:
 def _watched(client: Document) -> bool:
     """Whether an admin has this client's page open."""
     return bool(client.get("watched_until", 0.0) > client["seen"])
-
-
-def _fit_jobs(client: Document, jobs: Sequence[RunningJob]) -> tuple[list[RunningJob], str]:
-    """The jobs this client can run, and why it cannot run the first of the others."""
-    platform = platform_of(client)
-    reasons = [(job, unfit(job, client, platform)) for job in jobs]
-    return [job for job, reason in reasons if not reason], next((reason for _, reason in reasons if reason), "")
 
 
 def _bounded_want(request: SyncRequest) -> int:

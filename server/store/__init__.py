@@ -14,6 +14,7 @@ from .images import Images
 from .jobs import Jobs
 from .payloads import Payloads
 from .streams import Streams
+from .usage import Usage
 
 
 class Store:
@@ -29,6 +30,7 @@ class Store:
         self.images = Images(database)
         self.jobs = Jobs(database)
         self.payloads = Payloads(database)
+        self.usage = Usage(database)
         self.streams = Streams(database)
 
     def __enter__(self) -> Self:

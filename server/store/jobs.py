@@ -16,6 +16,7 @@ from .connection import DATABASE_TIME, QUICK, Document, store_errors
 
 _LIGHT = {"order": 0, "signature": 0, "open_ranges": 0}
 """Left out where many jobs are read."""
+_FOR_SYNCS = {**_LIGHT, "samples": 0, "missing": 0}
 
 
 class Jobs:
@@ -58,11 +59,28 @@ class Jobs:
 
     def running_for(self, platform: str, memory: int, also: Sequence[str], limit: int = 100) -> list[Document]:
         """Running jobs that a client of this platform with `memory` bytes a container can run, and those of `also`
-        that run, oldest first."""
+        that run, oldest first. Where they are more than `limit`, some of each owner."""
         fit = {"image.platform": platform, "memory": {"$lte": memory}}
         query = {"state": "running", "$or": [fit, {"_id": {"$in": list(also)}}]}
         with store_errors():
-            return list(self._jobs.find(query, _LIGHT).sort("created", 1).limit(limit))
+            found = list(self._jobs.find(query, _FOR_SYNCS).sort("created", 1).limit(limit))
+            return found if len(found) < limit else self._some_of_each_owner(query, also, limit)
+
+    def _some_of_each_owner(self, query: Document, also: Sequence[str], limit: int) -> list[Document]:
+        """The jobs of `also`, then each owner's first job (by priority, then age), then each one's second …"""
+        place = {"partitionBy": "$owner", "sortBy": {"order": 1}, "output": {"place": {"$documentNumber": {}}}}
+        older = {"$subtract": ["$created", {"$multiply": [{"$ifNull": ["$spec.priority", 0]}, 1e10]}]}
+        pipeline: list[Document] = [
+            {"$match": query},
+            {"$project": _FOR_SYNCS},
+            {"$set": {"order": older}},
+            {"$setWindowFields": place},
+            {"$set": {"place": {"$cond": [{"$in": ["$_id", list(also)]}, 0, "$place"]}}},
+            {"$sort": {"place": 1, "created": 1}},
+            {"$limit": limit},
+            {"$unset": ["place", "order"]},
+        ]
+        return list(self._jobs.aggregate(pipeline))
 
     def with_open_ranges(self, older_than: float) -> list[Document]:
         """Running jobs with a range handed out before `older_than` whose chunks may not all exist."""
