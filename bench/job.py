@@ -47,6 +47,8 @@ fan_in = 8
 memory = "256 MiB"
 """
 
+_PATIENCE_S = 1800
+
 Walls = dict[tuple[str, str], list[float]]
 
 
@@ -105,7 +107,7 @@ def _wall(installation: Installation, verify: str, source: Path, chunk: int, out
         Path(folder, "job.toml").write_text(_JOB.format(image=IMAGE, chunk=chunk, verify=verify))
         begun = time.perf_counter()
         job = client.submit(folder, source, reuse=False)
-        job.wait()
+        job.wait(timeout=_PATIENCE_S)
         job.save(Path(folder, "out"))
         wall = time.perf_counter() - begun
         shutil.copy(Path(folder, "out", "result"), output)
