@@ -8,9 +8,12 @@ from .master import PAGE, Master
 from .protocol.errors import ChecksumMismatch
 from .protocol.views import ChunkPage, ChunkView, JobView
 
+MOST_AT_ONCE = 100
+"""Results fetched in one look while the job runs: what is left of many comes with the whole result, and costs less."""
+
 
 class Accepted:
-    """Looks at a job of one stage without reduce; each look gives what was accepted since the last."""
+    """Looks at a job of one stage without reduce; each look gives results that none before it gave."""
 
     def __init__(self, master: Master, job: Job) -> None:
         self.issued: set[int] = set()
@@ -25,13 +28,16 @@ class Accepted:
         self._last: tuple[int, int] | None = None
 
     def look(self) -> tuple[JobView, Iterator[tuple[int, bytes]]]:
-        """The job as it is now, and the newly accepted results with the numbers of their chunks; to be read whole."""
+        """The job as it is now, and accepted results with the numbers of their chunks; to be read whole. A job that has
+        ended gives all that are left."""
         view = self._job.view
         moved = (view.stages[0].issued, view.stages[0].accepted)
         if moved != self._last or view.state != "running":
             self._list()
             self._last = moved
-        return view, self._from_result() if view.state == "completed" else self._one_by_one()
+        if view.state == "completed":
+            return view, self._from_result()
+        return view, self._one_by_one(MOST_AT_ONCE if view.state == "running" else len(self._known))
 
     def _list(self) -> None:
         cursor, settling = self._cursor, True
@@ -48,8 +54,8 @@ class Accepted:
             if settling:
                 self._cursor, self._settled = cursor, whole.stop
 
-    def _one_by_one(self) -> Iterator[tuple[int, bytes]]:
-        for index in sorted(self._known.keys() - self._given):
+    def _one_by_one(self, most: int) -> Iterator[tuple[int, bytes]]:
+        for index in sorted(self._known.keys() - self._given)[:most]:
             chunk = self._known[index]
             data = b"".join(self._master.read_parts("chunk_result", chunk=chunk.id))
             yield index, self._checked(chunk, data)

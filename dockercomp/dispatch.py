@@ -14,6 +14,8 @@ from .protocol.errors import Busy, DockercompError, Unavailable
 
 SHORTEST_PAUSE_S = 0.05
 LONGEST_PAUSE_S = 1.0
+LEISURE = 3
+"""Between two looks passes so many times what the first took: looking shall not slow the job down."""
 
 
 class Waiting:
@@ -82,6 +84,7 @@ class Running:
 
     def look(self) -> bool:
         """Resolve what was accepted meanwhile; returns whether there is nothing left to wait for."""
+        begun = time.monotonic()
         try:
             moved, ended = self._look()
         except (Unavailable, Busy) as error:
@@ -93,7 +96,8 @@ class Running:
         else:
             self._answered = time.monotonic()
         self._pause = SHORTEST_PAUSE_S if moved else min(LONGEST_PAUSE_S, self._pause * 1.3)
-        self.due = time.monotonic() + self._pause
+        now = time.monotonic()
+        self.due = now + max(self._pause, LEISURE * (now - begun))
         return ended
 
     def cancel(self) -> None:
