@@ -41,6 +41,8 @@ class Checkpoints:
 
     def saved(self, job: str, stage: int, index: int) -> Path | None:
         """The last checkpoint of a chunk."""
+        if not self._root.exists():  # almost always
+            return None
         path = self._path(job, stage, index, _STATE)
         return path if path.exists() else None
 
@@ -71,7 +73,7 @@ class Checkpoints:
 
     def drop(self, job: str, stage: int, index: int) -> None:
         """The chunk will not run again from there."""
-        for suffix in (_LEASE, _STATE):
+        for suffix in (_LEASE, _STATE) if self._root.exists() else ():
             self._path(job, stage, index, suffix).unlink(missing_ok=True)
 
     def disown(self, leases: Collection[str]) -> None:

@@ -42,6 +42,14 @@ def test_a_command_finds_its_folder_in_place_and_may_write_there(start: Start, p
     assert (program / "data/table.txt").read_text() == "one\n"
 
 
+def test_the_smallest_files_are_copies_whatever_order_a_folder_is_read_in(start: Start, program: Path) -> None:
+    for number in range(20):
+        write(program, f"{number}.small", bytes(10_000))
+        write(program, f"d/{number}.medium", bytes(100_000))
+    script = "find . -type f | wc -l; find . -type l | wc -l; find . -type f | grep -c small; wc -c < d/1.medium"
+    assert payload(start(sh(script), program).run(task())).split() == [b"20", b"20", b"20", b"100000"]
+
+
 def test_a_program_that_goes_where_it_lies_may_write_there_too(start: Start, program: Path) -> None:
     script = "import pathlib, beside\np = pathlib.Path(__file__).resolve().parent / 'o'\np.write_text(beside.word)\n"
     write(program, "map.py", script + "print(p.read_text())\n")

@@ -13,15 +13,16 @@
 
 #include "runner.h"
 
-#define SMALL_FILE (256L << 10)
+#define LARGEST_SMALL 18 /* as a power of two: 256 KiB */
 #define MOST_COPIED (1L << 20)
 #define SHARE 16 /* of scratch that copies may take, at most one part in so many */
 
-static long room; /* bytes that may still be copied */
+static long small = -1; /* the largest file that is copied: the same on every machine, whatever order a folder is read in */
+static long sizes[LARGEST_SMALL + 1]; /* bytes of all files up to 2^n, but above 2^(n - 1) */
 
 /* A copy with the original's time, by which it is known as unchanged later. Returns 0 where there is one. */
 static int copy(int from, int to, const char *name, const struct stat *st) {
-    if (st->st_size > SMALL_FILE || st->st_size > room) return -1;
+    if (st->st_size > small) return -1;
     int in = openat(from, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC), failed = 1;
     int out = in < 0 ? -1 : openat(to, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, st->st_mode & 0111 ? 0755 : 0644);
     if (out >= 0) {
@@ -30,7 +31,6 @@ static int copy(int from, int to, const char *name, const struct stat *st) {
         while (at < st->st_size && sendfile(out, in, &at, (size_t)(st->st_size - at)) > 0) {}
         failed = at < st->st_size || futimens(out, times);
         if (failed) unlinkat(to, name, 0);
-        else room -= st->st_size;
         close(out);
     }
     if (in >= 0) close(in);
@@ -73,9 +73,35 @@ static void fill(int from, int to, char *path) {
     closedir(dir);
 }
 
+/* Add up the files below a folder by their size. */
+static void measure(int folder) {
+    DIR *dir = fdopendir(folder);
+    struct dirent *entry;
+    struct stat st;
+    if (!dir) close(folder);
+    while (dir && (entry = readdir(dir))) {
+        int power = 0;
+        if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, "..")) continue;
+        if (fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW)) continue;
+        if (S_ISDIR(st.st_mode)) measure(openat(dirfd(dir), entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+        while (power <= LARGEST_SMALL && st.st_size > 1L << power) power++;
+        if (S_ISREG(st.st_mode) && power <= LARGEST_SMALL) sizes[power] += st.st_size;
+    }
+    if (dir) closedir(dir);
+}
+
+/* The largest power of two such that all files up to it may be copied. */
+static long choose(int folder) {
+    struct statvfs space;
+    long room = statvfs("/tmp", &space) ? 0 : (long)(space.f_blocks * space.f_frsize / SHARE), chosen = 0;
+    if (room > MOST_COPIED) room = MOST_COPIED;
+    measure(openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    for (int power = 0; power <= LARGEST_SMALL && (room -= sizes[power]) >= 0; power++) chosen = 1L << power;
+    return chosen;
+}
+
 int make_work(const char *folder) {
     char path[PATH_MAX] = JOB;
-    struct statvfs space;
     if (mkdir(folder, 0755)) return -1;
     int from = open(JOB, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (from < 0) return 0; /* a job without a folder */
@@ -84,8 +110,7 @@ int make_work(const char *folder) {
         close(from);
         return -1;
     }
-    room = fstatvfs(to, &space) ? 0 : (long)(space.f_blocks * space.f_frsize / SHARE);
-    if (room > MOST_COPIED) room = MOST_COPIED;
+    if (small < 0) small = choose(from);
     fill(from, to, path);
     close(to);
     return 0;
