@@ -24,6 +24,7 @@ def forecast(submission: Submission, owner: str, request: SubmitRequest, pool: S
         "spec": msgspec.to_builtins(spec),
         "image": msgspec.to_builtins(outlook.pin),
         "waits_for": outlook.waits_for,
+        "stages": {},
     }
     job = running_job(document)
     able = [client for client in pool if not unfit(job, client, (client.get("machine") or {}).get("platform", ""))]

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import secrets
+import shutil
 import subprocess
 import tarfile
 import threading
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from dockercomp.protocol.bundle import pack
 from dockercomp.protocol.messages import (
     INLINE_LIMIT,
     PROTOCOL,
@@ -22,13 +24,14 @@ from dockercomp.protocol.messages import (
     SyncRequest,
 )
 from dockercomp.protocol.orders import JobOrder, decode_order
+from dockercomp.protocol.patterns import matching
 from dockercomp.protocol.transport import Connection
 from tests.integration.masters import RunningMaster
 from tests.integration.simulated import CEILING, MACHINE
 
 
 class ProcessVolunteer:
-    """Knows command form with standard input only; gives everything else back."""
+    """Knows command form with standard input, and output or files; gives everything else back."""
 
     def __init__(self, master: RunningMaster, folder: Path) -> None:
         request = EnrolRequest(
@@ -83,23 +86,32 @@ class ProcessVolunteer:
             archive.extractall(self._folder / job, filter="data")
 
     def _run(self, lease: Lease) -> ResultReport:
-        command = self._orders[lease.job].stages[min(lease.stage, 1)].program.command
-        if command is None:
+        program = self._orders[lease.job].stages[min(lease.stage, 1)].program
+        if program.command is None:
             return ResultReport(lease=lease.id, outcome="returned")
         data = lease.input
         if data is None:
             data = b"".join(self._connection.read_parts("lease_input", lease=lease.id))
-        done = subprocess.run(command, input=data, capture_output=True, cwd=self._folder / lease.job, check=False)
+        place = self._folder / lease.job
+        if program.outputs:
+            place = Path(shutil.copytree(place, self._folder / lease.id))
+        done = subprocess.run(program.command, input=data, capture_output=True, cwd=place, check=False)
         if done.returncode:
             message = f"the program ended with exit code {done.returncode}"
             failure = Failure(
                 reason="exit", message=message, exit_code=done.returncode, log_head=done.stderr.decode()[:4096]
             )
             return ResultReport(lease=lease.id, outcome="failed", failure=failure)
-        payload = self._payloads[lease.id] = done.stdout
+        payload = self._payloads[lease.id] = _bundle(place, program.outputs) if program.outputs else done.stdout
         digest = hashlib.sha256(payload).hexdigest()
         inline = payload if len(payload) <= INLINE_LIMIT else None
         return ResultReport(lease=lease.id, outcome="done", digest=digest, size=len(payload), payload=inline)
+
+
+def _bundle(place: Path, patterns: list[str]) -> bytes:
+    paths = [path.relative_to(place).as_posix() for path in place.rglob("*") if path.is_file()]
+    found = sorted({path for pattern in patterns for path in matching(pattern, paths)}, key=str.encode)
+    return pack([(path, (place / path).read_bytes()) for path in found])
 
 
 @contextmanager

@@ -1,16 +1,20 @@
 """The scientist's command line against a whole master: from submission to a verified result on disk."""
 
+import gzip
+import hashlib
 import json
 import os
 import random
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from dockercomp.protocol.errors import BadRequest
 from tests.integration.masters import RunningMaster, running_master
 from tests.integration.process_volunteer import volunteers
 
@@ -94,6 +98,82 @@ def test_files_of_any_name_and_a_reduce(lent: None, run: Run, tmp_path: Path) ->
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out" / "result").read_text().splitlines()[0] == "word\t3"
     assert json.loads((tmp_path / "out" / "job.json").read_text())["stages"][0]["chunks"] == 4
+
+
+def job_of(folder: Path, split: str, rest: str = '[map]\ncommand = ["cat"]\n') -> Path:
+    folder.mkdir()
+    head = f'name = "{folder.name}"\nimage = "dockercomp/python"\n'
+    (folder / "job.toml").write_text(f"{head}[input]\n{split}\n{rest}")
+    return folder
+
+
+def test_archives_folders_and_many_small_files_arrive_whole_and_in_order(lent: None, run: Run, tmp_path: Path) -> None:
+    """More inputs than a request holds: packed into few uploads, named by a list of their own."""
+    expected = []
+    (tmp_path / "in" / "many").mkdir(parents=True)
+    for number in range(1200):
+        path = tmp_path / "in" / "many" / f"file #{number:04d}"
+        path.write_text(f"line {number}\n" * (number % 3))
+        expected.append(path.read_bytes())
+    with zipfile.ZipFile(tmp_path / "in" / "days.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("ü/one", "from an archive\n")
+        archive.writestr("large", "0123456\n" * 300_000)
+    (tmp_path / "in" / "z.gz").write_bytes(gzip.compress(b"compressed\n"))
+    job = job_of(tmp_path / "copies", 'split = "files"\nfiles_per_chunk = 100\nunpack = true')
+    foretold = run("submit", job, "in", "--dry-run", "--json")
+    assert foretold.returncode == 0, foretold.stderr
+    done = run("submit", job, "in", "--output", "out")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.startswith("sending 1,203 files, ")
+    whole = b"0123456\n" * 300_000 + b"from an archive\n" + b"".join(expected) + b"compressed\n"
+    assert (tmp_path / "out" / "result").read_bytes() == whole
+    chunks = json.loads((tmp_path / "out" / "job.json").read_text())["stages"][0]["chunks"]
+    assert json.loads(foretold.stdout)["stages"][0]["chunks"] == chunks == 13
+    again = run("submit", job, "in", "--watch")
+    assert "sending" not in again.stderr
+    assert f"{chunks} of them computed earlier" in again.stdout
+
+
+def test_several_files_a_chunk_come_back_as_a_folder_and_go_on_into_another_job(
+    lent: None, run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "words").mkdir()
+    for name in ("a b", "ü#"):
+        (tmp_path / "words" / name).write_text(f"{name}\n")
+    program = 'n=$(cat); mkdir out; echo "$n" > "out/$n.txt"; echo same > out/same.log'
+    rest = f"[map]\ncommand = ['sh', '-c', '{program}']\noutputs = ['out/*.txt', '**/*.log']\n"
+    job = job_of(tmp_path / "twofold", 'split = "files"', rest)
+    done = run("submit", job, "words", "--output", "out", "--json")
+    assert done.returncode == 0, done.stderr
+    result = tmp_path / "out" / "result"
+    found = {path.relative_to(result).as_posix(): path.read_text() for path in result.rglob("*") if path.is_file()}
+    assert found == {
+        "out/a b.txt": "a b\n",
+        "out/ü#.txt": "ü#\n",
+        "000000000/out/same.log": "same\n",
+        "000000001/out/same.log": "same\n",
+    }
+    first = json.loads(done.stdout)["id"]
+    assert run("results", first, "--file", "out/ü#.txt").stdout == "ü#\n"
+    assert "take all with --output DIR" in run("results", first).stderr
+    done = run("submit", job_of(tmp_path / "next", 'split = "lines"'), f"job:{first}", "--output", "second")
+    assert done.returncode == 0, done.stderr
+    assert sorted((tmp_path / "second" / "result").read_text().split("\n")) == ["", "a b", "same", "same", "ü#"]
+
+
+def test_a_dry_run_leaves_nothing_on_the_master(run: Run, master: RunningMaster, tmp_path: Path) -> None:
+    (tmp_path / "only here").write_text("never sent\n")
+    jobs = run("ls", "--json").stdout
+    done = run("submit", job_of(tmp_path / "dry", 'split = "lines"'), "only here", "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert "1 chunks" in done.stdout
+    assert run("ls", "--json").stdout == jobs
+    digest = hashlib.sha256(b"never sent\n").hexdigest()
+    connection = master.admin()
+    assert connection.missing([digest, digest]) == [digest, digest]
+    with pytest.raises(BadRequest, match="at most 10,000"):
+        connection.missing([digest] * 10_001)
+    connection.close()
 
 
 def test_a_program_that_fails_is_exit_code_1_and_its_log_comes_back(lent: None, run: Run, tmp_path: Path) -> None:
