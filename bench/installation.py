@@ -33,6 +33,8 @@ class Installation:
 
     settings: Settings
     workers: list[Path] = field(default_factory=list)
+    jobs: int = 0
+    """Submitted so far by a benchmark that counts them."""
 
     @property
     def url(self) -> str:

@@ -84,6 +84,12 @@ def _curve(installation: Installation, runs: int) -> list[Row]:
     return found
 
 
+def points(rows: Sequence[Row]) -> list[tuple[float, float]]:
+    """Workers and seconds, of the rows."""
+    walls = {found.variant: found.median for found in rows if found.metric == "wall_s"}
+    return [(workers, walls[_named(workers)]) for workers in WORKERS]
+
+
 def _named(workers: int) -> str:
     return f"{workers} worker{'s' if workers > 1 else ''}"
 
