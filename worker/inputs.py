@@ -21,7 +21,7 @@ from .master_client import MasterClient
 from .patience import GivenUp, patiently
 from .programs import BadProgram, Programs
 from .tasks import Task
-from .urls import Reach
+from .urls import NotRead, Reach
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -96,6 +96,8 @@ class Inputs:
             task = self._patiently(lambda: self._download(lease, place), lambda: self._leases.holds(lease.id))
         except (NotFound, Unauthorized, Forbidden):
             self._leases.returned(lease.id)
+        except NotRead as error:
+            self._give_up(lease.job, Failure(reason="input", message=f"The input could not be fetched: {error}"))
         except (DockercompError, OSError) as error:
             log.warning("lease %s: its input cannot be had: %s", lease.id, error)
             failure = Failure(reason="input", message=f"The input could not be fetched: {error}")

@@ -15,13 +15,14 @@ from typing import IO
 
 from dockercomp.protocol import bundle
 from dockercomp.protocol.messages import INLINE_LIMIT
-from dockercomp.protocol.partition import NEWLINE, partition
+from dockercomp.protocol.partition import NEWLINE, TAB, partition
 
 IN_MEMORY = 2 * 2**20
 """Bytes that are sorted in memory at most."""
 LONGEST_LINE = 64 * 2**20
 _SORT_MEMORY = "64M"
 _BLOCK = 1 << 20
+_MOST_KEYS = 100_000
 
 Cancelled = Callable[[], bool]
 
@@ -41,7 +42,7 @@ def sort(data: bytes | Path, sizes: Sequence[int] | None, spool: Path, cancelled
         lines = b"".join(_ended(data, sizes, cancelled)).split(NEWLINE)
         lines.pop()
         lines.sort()
-        return _kept([b"".join(line + NEWLINE for line in lines)], spool)
+        return _kept([_whole(lines)], spool)
     target = _new_file(spool)
     command = ["nice", "-n", "10", "sort", "-S", _SORT_MEMORY, "-T", str(spool), "-o", str(target), "--", "-"]
     environment = {**os.environ, "LC_ALL": "C"}
@@ -72,11 +73,20 @@ class _Sections:
     def __init__(self, folder: Path, partitions: int) -> None:
         self._folder = folder
         self._held: list[list[bytes]] = [[] for _ in range(partitions)]
+        self._of_key: dict[bytes, list[bytes]] = {}
         self._room = IN_MEMORY
 
     def add(self, lines: list[bytes]) -> None:
         for line in lines:
-            self._held[partition(line, len(self._held))].append(line + NEWLINE)
+            key, tab, _ = line.partition(TAB)
+            section = self._of_key.get(key) if tab else None
+            if section is None:
+                section = self._held[partition(line, len(self._held))]
+                if tab:  # keys repeat: looking one up is cheaper than working it out
+                    self._of_key[key] = section
+            section.append(line)
+        if len(self._of_key) > _MOST_KEYS:
+            self._of_key.clear()
         self._room -= sum(map(len, lines)) + len(lines)
         if self._room < 0:
             self._flush()
@@ -84,7 +94,7 @@ class _Sections:
     def _flush(self) -> None:
         for number, held in enumerate(self._held):
             with (self._folder / str(number)).open("ab") as file:
-                file.writelines(held)
+                file.write(_whole(held))
             held.clear()
         self._room = IN_MEMORY
 
@@ -92,7 +102,7 @@ class _Sections:
         """The whole bundle in blocks."""
         files = [self._folder / str(number) for number in range(len(self._held))]
         sizes = [
-            (path.stat().st_size if path.exists() else 0) + sum(map(len, held))
+            (path.stat().st_size if path.exists() else 0) + sum(map(len, held)) + len(held)
             for path, held in zip(files, self._held, strict=True)
         ]
         yield bundle.directory((path.name, size) for path, size in zip(files, sizes, strict=True))
@@ -101,7 +111,12 @@ class _Sections:
                 with path.open("rb") as file:
                     while block := file.read(_BLOCK):
                         yield block
-            yield b"".join(held)
+            yield _whole(held)
+
+
+def _whole(lines: list[bytes]) -> bytes:
+    """With their ends."""
+    return NEWLINE.join(lines) + NEWLINE if lines else b""
 
 
 def _feed(process: "subprocess.Popen[bytes]", blocks: Iterator[bytes]) -> str:

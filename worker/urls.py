@@ -23,13 +23,17 @@ Wait = Callable[[float], bool]
 """Waits so many seconds; False where the input is not wanted any more."""
 
 
+class NotRead(InvalidJob):
+    """The volunteer's worker reads no URLs at all: no chunk of such a job can run here."""
+
+
 def parts(fetches: Sequence[Fetch], reach: Reach, wait: Wait) -> Iterator[bytes]:
     """The input that is made of these spans, in parts of at most PART_LIMIT.
 
     Raises InvalidJob where a URL changed, does not answer in time or may not be read here; GivenUp.
     """
     if reach == "none":
-        raise InvalidJob("this volunteer's worker reads no URLs (DC_FETCH=none)")
+        raise NotRead("this volunteer's worker reads no URLs (DC_FETCH=none)")
     for fetch in fetches:
         private = reach == "any"
         remote = RemoteReader(fetch.url, fetch.size, fetch.etag, private=private, way_out=_WAY_OUT)

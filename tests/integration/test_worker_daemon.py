@@ -397,7 +397,12 @@ def test_a_worker_reads_urls_itself_as_far_as_its_volunteer_lets_it(
         worker.start()
         master.chunks = [Chunk("j1", 3, b"", fetch=span(0, 5))]
         master.until(lambda: len(master.failures) == 2)
-    changed, refused = (report.failure for report in master.failures)
+        worker.call("stop")
+        worker.env["DC_FETCH"] = "none"
+        worker.start()
+        master.chunks = [Chunk("j1", 4, b"", fetch=span(0, 5))]
+        master.until(lambda: [refused.job for refused in master.last.refused_jobs] == ["j1"])
+    changed, refused, _ = (report.failure for report in master.failures)
     assert changed and changed.reason == "input" and "/numbers changed since" in changed.message
     assert refused and refused.reason == "input" and "DC_FETCH=any" in refused.message
 

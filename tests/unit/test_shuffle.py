@@ -76,6 +76,12 @@ def test_every_line_is_in_the_section_of_its_key_in_its_order(spool: Path, lines
     assert list(spool.iterdir()) == []
 
 
+def test_a_line_end_of_another_system_is_no_part_of_a_key_but_at_a_lines_end(spool: Path) -> None:
+    lines = [b"a\r", b"a\r\tx", b"a\tx", b"a", b"a\r\ty", b"a\t\r"] * 3
+    for number, section in enumerate(sections(b"".join(line + b"\n" for line in lines), 5, spool)):
+        assert section == b"".join(line + b"\n" for line in lines if partition(line, 5) == number)
+
+
 def test_keys_end_at_a_tab_and_a_last_line_gets_its_end(spool: Path) -> None:
     found = sections(b"a\t1\nb\r\na\t2\nb", 8, spool)
     assert sorted(filter(None, found)) == [b"a\t1\na\t2\n", b"b\r\nb\n"]
