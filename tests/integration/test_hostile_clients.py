@@ -153,13 +153,14 @@ def test_one_jobs_broken_data_stops_no_other_job(master: Master, settings: Setti
     assert result_of(master, fine) == expected(1)
 
 
-def test_a_chunk_that_takes_its_workers_down_is_given_up(master: Master) -> None:
+def test_a_chunk_that_takes_its_workers_down_is_given_up(master: Master, settings: Settings) -> None:
     job = master.submit(1, quorum=1)
     for _ in range(lifecycle.MOST_LOST):
         fragile = master.volunteer()
         fragile.send(fragile.request(1))
         fragile.held.clear()
         fragile.send(fragile.request(0))
+    Housekeeping(master.store, settings).round(master.store.duties.now())
     document = master.store.jobs.by_id(job)
     assert document is not None
     assert document["state"] == "failed" and "lost with its worker" in document["error"]

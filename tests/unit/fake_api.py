@@ -63,6 +63,7 @@ class FakeMaster:
         """Of a result of several, by the names that the master gives them."""
         self.forecast = views.Forecast(stages=[], reused=0, clients=0, containers=0)
         self.foretold: list[views.SubmitRequest] = []
+        self.running: list[views.RunningChunk] = []
         self.chunks: list[views.ChunkView] = []
         self.images = [views.ImageView(pin=PIN, archive="b" * 64, size=1000)]
         self.listed: list[views.JobView] = []
@@ -170,6 +171,9 @@ class FakeMaster:
             raise NotFound(f"the result has no file {query['name']}")
         data = self.files[query["name"]]
         return 200, {"Content-Digest": content_digest(data)}, data
+
+    def _job_running(self, parts: Any, query: Any, headers: Any, body: bytes) -> object:
+        return views.RunningPage(chunks=self.running)
 
     def _job_chunks(self, parts: Any, query: Any, headers: Any, body: bytes) -> object:
         state = query.get("state", "")
