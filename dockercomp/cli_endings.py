@@ -20,6 +20,17 @@ def retry(session: Session, client: Client, job: str) -> None:
 
 
 @click.command()
+@click.argument("jobs", nargs=-1, required=True, metavar="JOB...")
+@with_client
+def rm(session: Session, client: Client, jobs: tuple[str, ...]) -> None:
+    """Remove ended jobs, with their results and the inputs that no other job uses."""
+    for job in jobs:
+        client.job(job).remove()
+        session.say(f"job {job} is removed")
+    session.answer({"removed": list(jobs)}, lambda: None)
+
+
+@click.command()
 @click.argument("subject")
 @with_client
 def explain(session: Session, client: Client, subject: str) -> None:
@@ -34,4 +45,4 @@ def _print(session: Session, found: Explanation) -> None:
         session.out.print(f"  {fact}")
 
 
-COMMANDS = (retry, explain)
+COMMANDS = (retry, explain, rm)

@@ -107,6 +107,10 @@ class Job:
         """Run again what was given up, and only that. Raises Conflict where there is nothing to retry."""
         return self._master.call("job_retry", JobView, job=self.id)
 
+    def remove(self) -> JobView:
+        """Remove it once it has ended, with its result and what no other job uses. Raises Conflict while it runs."""
+        return self._master.call("job_remove", JobView, job=self.id)
+
     def explain(self) -> Explanation:
         """Why it is as it is, and what would help."""
         return self._master.call("explain", Explanation, subject=self.id)

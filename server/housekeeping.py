@@ -26,6 +26,7 @@ from server.sources import Sources
 from server.stages import Stages
 from server.store import Store
 from server.store.connection import Document
+from server.tidying import Tidying
 from server.wiring import configure_logging, open_store
 
 _log = structlog.get_logger("housekeeping")
@@ -51,6 +52,7 @@ class Housekeeping:
         self._stages = Stages(store, sources)
         self._reopening = Reopening(store)
         self._measuring = Measuring(store, settings.silent_after_s)
+        self._tidying = Tidying(store, sources, settings)
         self._inputs_of_jobs = InputsOfJobs(store, sources, private_urls=settings.private_urls)
         self._last_sweep = 0.0
 
@@ -72,6 +74,7 @@ class Housekeeping:
             elif job.get("reuse"):
                 self._try("take over earlier results", self._inputs_of_jobs.reuse.take_over, job)
         self._try("measure", self._measuring.measure, running, now)
+        self._try("tidy up", self._tidying.round, now)
         for ended in self._store.jobs.unswept():
             self._try("cancel what is open of an ended job", self._cancel_open, ended)
         if now - self._last_sweep >= SWEEP_S:

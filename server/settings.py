@@ -32,6 +32,10 @@ class Settings:
     public_url: str
     heartbeat_s: float = 5.0
     """Longest time between two syncs of a worker; it is shown silent after HEARTBEATS of them."""
+    keep_jobs_days: float = 0.0
+    """Ended jobs are removed after so many days; 0: never."""
+    keep_addresses_days: float = 30.0
+    """Addresses of silent clients are forgotten after so many days; 0: never."""
     private_urls: bool = False
     """Whether scientists' URLs may lead into the master's own network."""
     retire_after_s: float = 14 * 24 * 3600.0
@@ -73,6 +77,10 @@ def read(environ: Mapping[str, str] = os.environ, path: Path | None = None) -> S
         database=values.get("U_DB") or values.get("DC_MONGO_DB", "dockercomp"),
         processes=int(configuration.number(values.get("DC_WORKERS", "2"), "DC_WORKERS", 1, 64)),
         threads=int(configuration.number(values.get("DC_THREADS", "8"), "DC_THREADS", 2, 256)),
+        keep_jobs_days=configuration.number(values.get("DC_KEEP_JOBS_DAYS", "0"), "DC_KEEP_JOBS_DAYS", 0, 36500),
+        keep_addresses_days=configuration.number(
+            values.get("DC_KEEP_ADDRESSES_DAYS", "30"), "DC_KEEP_ADDRESSES_DAYS", 0, 36500
+        ),
         private_urls=values.get("DC_PRIVATE_URLS") == "yes",
         public_url=values.get("DC_PUBLIC_URL", "").rstrip("/"),
     )

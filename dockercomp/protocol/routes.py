@@ -161,6 +161,14 @@ ROUTES = (
         answer=views.JobView,
     ),
     Route(
+        "job_remove",
+        "DELETE",
+        "/api/v1/jobs/<job>",
+        "user",
+        "Remove an ended job and what only it refers to; the answer is the last of it.",
+        answer=views.JobView,
+    ),
+    Route(
         "explain",
         "GET",
         "/api/v1/explain/<subject>",

@@ -1,4 +1,4 @@
-"""Routes of jobs that do not go well: why, and running them again."""
+"""Routes of jobs that do not go well, or are done with: why, again, away."""
 
 from typing import Any
 
@@ -7,6 +7,7 @@ from dockercomp.protocol.views import Explanation, JobView
 from server.api import jobs
 from server.api.services import Caller, Services
 from server.explaining import Explaining
+from server.removal import Removal
 from server.reopening import Reopening
 from server.store.connection import Document
 
@@ -21,6 +22,12 @@ def explain(services: Services, caller: Caller, _: None, subject: str) -> Explan
     return Explaining(services.store, services.inputs.sources, silent_after_s).explain(subject)
 
 
+def job_remove(services: Services, caller: Caller, _: None, job: str) -> JobView:
+    last = jobs.job(services, caller, None, job)
+    Removal(services.store, services.inputs.sources).remove(own_job(services, caller, job))
+    return last
+
+
 def own_job(services: Services, caller: Caller, job: str) -> Document:
     """A job of the caller, or any for an admin. Raises NotFound."""
     document = services.job(job)
@@ -29,4 +36,4 @@ def own_job(services: Services, caller: Caller, job: str) -> Document:
     return document
 
 
-HANDLERS: dict[str, Any] = {"job_retry": job_retry, "explain": explain}
+HANDLERS: dict[str, Any] = {"job_retry": job_retry, "job_remove": job_remove, "explain": explain}

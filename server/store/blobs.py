@@ -7,11 +7,13 @@ The contract, which every store keeps (tests/integration/test_blobs.py is its co
   repeated part is harmless. The last part makes the blob, or, where the whole does not match its name, drops it all.
 """
 
+import contextlib
 import fcntl
 import hashlib
 import os
 import re
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Protocol
@@ -34,7 +36,7 @@ class BlobReader(Protocol):
 
 class BlobStore(Protocol):
     def has(self, digest: str) -> bool:
-        """Whether the blob is here whole."""
+        """Whether the blob is here whole. Where it is, it is in use from now on: see delete_unused."""
 
     def received(self, digest: str) -> int:
         """Bytes of an unfinished upload; its size where the blob is whole; 0 where nothing is here."""
@@ -54,8 +56,21 @@ class BlobStore(Protocol):
     def open(self, digest: str) -> BlobReader:
         """Raises NotFound."""
 
-    def delete(self, digest: str) -> None:
-        """Remove the blob if it is here."""
+    def delete_unused(self, digest: str, before: float) -> bool:
+        """Remove the blob if it was neither stored nor asked for (`has`) since `before`, seconds since 1970; whether it
+        was removed. Of calls at the same time either this one removes nothing, or the other finds nothing.
+
+        `has` remembers when it was called to TOUCH_S seconds.
+        """
+
+    def unused_since(self, before: float) -> Iterator[str]:
+        """The blobs that delete_unused would remove."""
+
+    def drop_unfinished(self, before: float) -> None:
+        """Forget uploads of which nothing arrived since `before`."""
+
+
+TOUCH_S = 60.0
 
 
 def check_digest(digest: str) -> str:
@@ -74,7 +89,14 @@ class DirectoryBlobs:
         self._partial.mkdir(parents=True, exist_ok=True)
 
     def has(self, digest: str) -> bool:
-        return self._path(digest).exists()
+        path = self._path(digest)
+        try:
+            if path.stat().st_mtime < time.time() - TOUCH_S:
+                with self._locked(fcntl.LOCK_SH):
+                    os.utime(path)
+        except FileNotFoundError:
+            return False
+        return True
 
     def received(self, digest: str) -> int:
         for path in (self._path(digest), self._partial / digest):
@@ -118,8 +140,7 @@ class DirectoryBlobs:
                 file.flush()
                 os.fsync(file.fileno())
             path = self._path(found.hexdigest())
-            path.parent.mkdir(exist_ok=True)
-            Path(name).rename(path)
+            self._publish(Path(name), path)
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
@@ -132,8 +153,41 @@ class DirectoryBlobs:
         except FileNotFoundError:
             raise NotFound(f"no blob {digest}") from None
 
-    def delete(self, digest: str) -> None:
-        self._path(check_digest(digest)).unlink(missing_ok=True)
+    def delete_unused(self, digest: str, before: float) -> bool:
+        path = self._path(digest)
+        try:
+            with self._locked(fcntl.LOCK_EX):
+                if path.stat().st_mtime >= before:
+                    return False
+                path.unlink()
+        except FileNotFoundError:
+            return False
+        return True
+
+    def unused_since(self, before: float) -> Iterator[str]:
+        for folder in sorted(self._root.glob("[0-9a-f][0-9a-f]")):
+            with os.scandir(folder) as found:
+                yield from (each.name for each in found if each.stat().st_mtime < before)
+
+    def drop_unfinished(self, before: float) -> None:
+        for path in self._partial.iterdir():
+            with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                if path.stat().st_mtime < before:
+                    path.unlink()
+
+    @contextlib.contextmanager
+    def _locked(self, how: int) -> Iterator[None]:
+        """Among processes: shared by those who use blobs, alone for who removes one."""
+        with (self._partial.parent / ".removing").open("a") as lock:
+            fcntl.flock(lock, how)
+            yield
+
+    def _publish(self, whole: Path, path: Path) -> None:
+        """A file that is whole and synced becomes the blob."""
+        path.parent.mkdir(exist_ok=True)
+        with self._locked(fcntl.LOCK_SH):
+            whole.rename(path)
 
     def _path(self, digest: str) -> Path:
         return self._root / check_digest(digest)[:2] / digest
@@ -147,8 +201,7 @@ class DirectoryBlobs:
             partial.unlink()
             raise ChecksumMismatch(f"the upload's SHA-256 is {found}, not {digest}; send it again from the beginning")
         path = self._path(digest)
-        path.parent.mkdir(exist_ok=True)
-        partial.rename(path)
+        self._publish(partial, path)
         self._sync(path)
 
     def _sync(self, path: Path) -> None:

@@ -264,6 +264,15 @@ class Chunks:
         with store_errors():
             return [_from_document(found) for found in self._chunks.find(query).sort("_id", 1).limit(limit)]
 
+    def digests(self, job: str, stage: int) -> Iterator[str]:
+        """The digests of all results of a stage, chosen or not, some more than once; streamed."""
+        fields = {"digest": 1, "replicas.digest": 1}
+        with store_errors():
+            for found in self._chunks.find(_stage(job, stage), fields):
+                yield from (each["digest"] for each in found.get("replicas", []) if each.get("digest"))
+                if found.get("digest"):
+                    yield found["digest"]
+
     def remove_job(self, job: str) -> None:
         with store_errors():
             self._chunks.delete_many({"_id": {"$gte": f"{job}.", "$lt": f"{job}/"}})

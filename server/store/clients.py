@@ -160,6 +160,13 @@ class Clients:
             with store_errors():
                 self._quick.bulk_write(writes, ordered=False)
 
+    def forget_addresses(self, before: float) -> int:
+        """Forget where clients called from that were not heard of since `before`; returns of how many."""
+        with store_errors():
+            return self._clients.update_many(
+                {"seen": {"$lt": before}, "address": {"$gt": ""}}, {"$set": {"address": ""}}
+            ).modified_count
+
     def forget_job(self, job: str) -> None:
         """What was counted of a job that has ended is of no more use."""
         path = f"counters.jobs.{job}"

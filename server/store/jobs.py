@@ -5,7 +5,7 @@ and a `cursor`. The cursor hands out fresh index ranges by one atomic increment,
 inserting its chunks takes it off. A range that stays open was handed out by a master that died, and is issued again.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pymongo import ReturnDocument, UpdateOne
@@ -14,6 +14,7 @@ from pymongo.errors import DuplicateKeyError
 
 from .connection import DATABASE_TIME, QUICK, Document, store_errors
 
+_ENDED = ("completed", "failed", "cancelled")
 _LIGHT = {"order": 0, "signature": 0, "open_ranges": 0}
 """Left out where many jobs are read."""
 _FOR_SYNCS = {**_LIGHT, "samples": 0, "missing": 0}
@@ -40,7 +41,7 @@ class Jobs:
 
     def by_id(self, job: str) -> Document | None:
         with store_errors():
-            return self._jobs.find_one({"_id": job})
+            return self._jobs.find_one({"_id": job, "state": {"$ne": "removed"}})
 
     def running(self, limit: int = 100) -> list[Document]:
         """Jobs that have work, oldest first."""
@@ -103,9 +104,9 @@ class Jobs:
 
     def page(self, before: tuple[float, str] | None, limit: int) -> list[Document]:
         """Jobs, newest first, older than the (created, id) of the page before."""
-        query: Document = {}
+        query: Document = {"state": {"$ne": "removed"}}
         if before is not None:
-            query = {"$or": [{"created": {"$lt": before[0]}}, {"created": before[0], "_id": {"$lt": before[1]}}]}
+            query |= {"$or": [{"created": {"$lt": before[0]}}, {"created": before[0], "_id": {"$lt": before[1]}}]}
         with store_errors():
             return list(self._jobs.find(query, _LIGHT).sort([("created", -1), ("_id", -1)]).limit(limit))
 
@@ -232,9 +233,41 @@ class Jobs:
         with store_errors():
             self._jobs.update_one({"_id": job}, {"$unset": {"reopening": ""}})
 
+    def remove(self, job: str) -> bool:
+        """Let nobody see an ended job any more; what it refers to is freed later."""
+        ended = {"_id": job, "state": {"$in": list(_ENDED)}}
+        gone: list[Document] = [
+            {"$set": {"state": "removed", "removed": DATABASE_TIME}},
+            {"$unset": ["idempotency_key", "recipe"]},
+        ]
+        with store_errors():
+            return bool(self._jobs.update_one(ended, gone).modified_count)
+
+    def remove_ended(self, before: float, limit: int = 100) -> int:
+        """Remove jobs that ended before that time, the oldest at first; returns how many."""
+        query = {"state": {"$in": list(_ENDED)}, "ended": {"$lt": before}}
+        with store_errors():
+            found = [each["_id"] for each in self._jobs.find(query, {"_id": 1}).sort("created", 1).limit(limit)]
+        return sum(self.remove(job) for job in found)
+
+    def removed(self, before: float, limit: int = 100) -> list[Document]:
+        """Jobs that were removed before that time and whose contents may still be stored."""
+        with store_errors():
+            return list(self._jobs.find({"state": "removed", "removed": {"$lt": before}}).limit(limit))
+
+    def every(self) -> Iterator[Document]:
+        """Every job, also removed ones, streamed."""
+        with store_errors():
+            yield from self._jobs.find({}, {"order": 0})
+
+    def forget(self, job: str) -> None:
+        """The last of a removed job."""
+        with store_errors():
+            self._jobs.delete_one({"_id": job, "state": "removed"})
+
     def unswept(self, limit: int = 20) -> list[str]:
         """Ended jobs whose open chunks have not been cancelled yet."""
-        query = {"state": {"$in": ["completed", "failed", "cancelled"]}, "swept": {"$ne": True}}
+        query = {"state": {"$in": list(_ENDED)}, "swept": {"$ne": True}}
         with store_errors():
             return [found["_id"] for found in self._jobs.find(query, {"_id": 1}).limit(limit)]
 

@@ -1,6 +1,7 @@
 """The collection `payloads`: results up to INLINE_LIMIT, content-addressed, stored before their chunks move on."""
 
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Iterable, Mapping, Sequence
 
 from bson import Binary
 from pymongo.database import Database
@@ -9,6 +10,9 @@ from pymongo.errors import BulkWriteError
 from .connection import Document, store_errors
 
 _DUPLICATE_KEY = 11000
+_GROUP = 5000
+TOUCH_S = 60.0
+"""When a payload was last stored is remembered to so many seconds."""
 
 
 class Payloads:
@@ -22,15 +26,35 @@ class Payloads:
         fewer than asked where the write failed in part."""
         if not payloads:
             return set()
-        digests = list(payloads)
-        documents = [{"_id": digest, "data": Binary(payloads[digest])} for digest in digests]
+        digests, now = list(payloads), time.time()
+        documents = [{"_id": digest, "data": Binary(payloads[digest]), "at": now} for digest in digests]
         with store_errors():
             try:
                 self._payloads.insert_many(documents, ordered=False)
             except BulkWriteError as error:
-                lost = {e["index"] for e in error.details["writeErrors"] if e["code"] != _DUPLICATE_KEY}
-                return {digest for number, digest in enumerate(digests) if number not in lost}
+                failed = {digests[e["index"]]: e["code"] for e in error.details["writeErrors"]}
+                here = [digest for digest, code in failed.items() if code == _DUPLICATE_KEY]
+                return (set(digests) - set(failed)) | self._keep(here, now)
         return set(digests)
+
+    def _keep(self, digests: list[str], now: float) -> set[str]:
+        """Those that are still here; they are in use from now on. One round trip more, seldom three."""
+        known = {"_id": {"$in": digests}}
+        found = {each["_id"]: each.get("at", 0.0) for each in self._payloads.find(known, {"at": 1})}
+        if all(at >= now - TOUCH_S for at in found.values()):
+            return set(found)
+        self._payloads.update_many(known, {"$max": {"at": now}})
+        return {each["_id"] for each in self._payloads.find(known, {"_id": 1})}
+
+    def delete_unused(self, digests: Sequence[str], before: float) -> int:
+        """Remove those that were not stored (again) since `before`, seconds since 1970; returns how many went. Several
+        round trips."""
+        removed = 0
+        for start in range(0, len(digests), _GROUP):
+            old = {"_id": {"$in": digests[start : start + _GROUP]}, "at": {"$not": {"$gte": before}}}
+            with store_errors():
+                removed += self._payloads.delete_many(old).deleted_count
+        return removed
 
     def get(self, digests: Iterable[str]) -> dict[str, bytes]:
         """Those of the payloads that are here."""

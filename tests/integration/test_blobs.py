@@ -1,7 +1,9 @@
 """The BlobStore's conformance suite: every store must pass it."""
 
 import hashlib
+import os
 import secrets
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -91,8 +93,54 @@ def test_concurrent_uploads_of_one_blob_make_one_whole(blobs: BlobStore) -> None
     assert b"".join(stream(blobs.open(digest))) == data
 
 
-def test_a_deleted_blob_is_gone(blobs: BlobStore) -> None:
-    digest = blobs.put(b"x")
-    blobs.delete(digest)
-    blobs.delete(digest)
+def test_an_unused_blob_may_be_removed_and_is_gone(blobs: BlobStore) -> None:
+    digest, later = blobs.put(b"x"), time.time() + 1000
+    assert not blobs.delete_unused(digest, time.time() - 1000), "it was stored since then"
+    assert list(blobs.unused_since(time.time() - 1000)) == []
+    assert list(blobs.unused_since(later)) == [digest]
+    assert blobs.delete_unused(digest, later)
+    assert not blobs.delete_unused(digest, later)
     assert not blobs.has(digest)
+    blobs.put(b"x")
+    assert blobs.has(digest)
+
+
+@pytest.mark.parametrize("use", ["has", "put", "put_stream", "append"])
+def test_whoever_finds_a_blob_there_keeps_it(blobs: BlobStore, use: str) -> None:
+    digest, now = blobs.put(b"x"), time.time()
+    os.utime(blobs._path(digest), (now - 5000, now - 5000))  # type: ignore[attr-defined]  (stored long ago)
+    if use == "has":
+        assert blobs.has(digest)
+    elif use == "put":
+        blobs.put(b"x")
+    elif use == "append":
+        blobs.append(digest, 0, 1, b"x")
+    else:
+        blobs.put_stream([b"x"])
+    assert not blobs.delete_unused(digest, now - 1000), "it was used since then"
+
+
+def test_removing_and_using_at_once_never_leaves_a_hole(blobs: BlobStore) -> None:
+    """Whoever was told that a blob is there finds it there, however many try to remove it."""
+    data = b"shared"
+    digest = sha(data)
+
+    def use(_: int) -> bool:
+        blobs.put(data)
+        if blobs.has(digest):
+            return b"".join(stream(blobs.open(digest))) == data
+        return False
+
+    with ThreadPoolExecutor(6) as pool:
+        uses = [pool.submit(use, n) for n in range(200)]
+        removals = [pool.submit(blobs.delete_unused, digest, time.time() - 1) for _ in range(200)]
+        assert all(each.result() for each in uses)
+        assert not any(each.result() for each in removals)
+
+
+def test_uploads_that_were_given_up_are_forgotten(blobs: BlobStore) -> None:
+    blobs.append("0" * 64, 0, 10, b"half")
+    blobs.drop_unfinished(time.time() - 1000)
+    assert blobs.received("0" * 64) == 4
+    blobs.drop_unfinished(time.time() + 1000)
+    assert blobs.received("0" * 64) == 0
