@@ -76,6 +76,8 @@ class Running:
     def __init__(self, master: Master, job: Job, waiting: list[Waiting]) -> None:
         self.due = time.monotonic()
         """When to look again, as time.monotonic."""
+        self.unwanted = False
+        """Nobody will ask for results any more: to be abandoned."""
         self._accepted = Accepted(master, job)
         self._job = job
         self._waiting = dict(enumerate(waiting))

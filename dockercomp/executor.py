@@ -103,11 +103,10 @@ class Executor(futures.Executor):
         with self._calls() as calls:
             for args in zip(*iterables, strict=False):
                 calls.add(fn, args, {})
-            waited = self._begin(calls, chunksize) if len(calls) else []
-        return _in_order(waited, until)
+            return self._in_order(*self._begin(calls, chunksize), until) if len(calls) else iter(())
 
-    def _begin(self, calls: Calls, chunk_size: int | None) -> list[Future[list[Outcome]]]:
-        """Submit them as one job; returns a future for each of its chunks."""
+    def _begin(self, calls: Calls, chunk_size: int | None) -> tuple[Running, list[Future[list[Outcome]]]]:
+        """Submit them as one job; returns it and a future for each of its chunks."""
         with self._changed:
             self._check_open()
         size = chunk_size or self._size(len(calls))
@@ -118,7 +117,24 @@ class Executor(futures.Executor):
         with self._changed:
             self._running.append(running)
             self._wake()
-        return waited
+        return running, waited
+
+    def _in_order(self, running: Running, waited: list[Future[list[Outcome]]], until: float | None) -> Iterator[Any]:
+        """The values, as they come. A reader who leaves before the end leaves the job, which is stopped."""
+        waited.reverse()
+        try:
+            while waited:
+                left = None if until is None else max(0.0, until - time.monotonic())
+                for outcome in waited[-1].result(left):
+                    if outcome.error is not None:
+                        raise outcome.error
+                    yield outcome.value
+                waited.pop()
+        finally:
+            if waited:
+                with self._changed:
+                    running.unwanted = True
+                    self._changed.notify_all()
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Take no more calls; `wait` for those there are. `cancel_futures` cancels those not handed out yet."""
@@ -177,16 +193,18 @@ class Executor(futures.Executor):
                     self._thread = None
                     return
                 pause = self._next() - time.monotonic()
-                if pause > 0 and not self._abandoned:
+                if pause > 0:
                     self._changed.wait(pause)
                 ready = self._take_gathered()
-                looked, abandoned = list(self._running), self._abandoned
+                looked = list(self._running)
             if ready is not None:
                 self._start(ready)
             for running in looked:
-                self._look(running, abandoned)
+                self._look(running)
 
     def _next(self) -> float:
+        if self._abandoned or any(running.unwanted for running in self._running):
+            return 0.0
         due = [running.due for running in self._running]
         return min([*due, *([self._gathered.due] if self._gathered else [])])
 
@@ -211,28 +229,13 @@ class Executor(futures.Executor):
         with self._changed:
             self._running.append(Running(self._client.master, job, waiting))
 
-    def _look(self, running: Running, abandoned: bool) -> None:
-        if abandoned:
+    def _look(self, running: Running) -> None:
+        if self._abandoned or running.unwanted:
             running.abandon()
         elif running.due > time.monotonic() or not running.look():
             return
         with self._changed:
             self._running.remove(running)
-
-
-def _in_order(waited: list[Future[list[Outcome]]], until: float | None) -> Iterator[Any]:
-    waited.reverse()
-    try:
-        while waited:
-            left = None if until is None else max(0.0, until - time.monotonic())
-            for outcome in waited[-1].result(left):
-                if outcome.error is not None:
-                    raise outcome.error
-                yield outcome.value
-            waited.pop()
-    finally:
-        for each in waited:
-            each.cancel()
 
 
 def _client() -> "Client":

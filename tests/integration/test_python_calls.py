@@ -193,18 +193,39 @@ def test_the_example_prints_the_same_with_its_one_line_changed(environ: dict[str
     assert printed[0] == printed[1] and "3999 numbers below 4000" in printed[0]
 
 
-def test_an_interrupted_program_stops_its_job(client: Client, environ: dict[str, str], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "work",
+    [
+        "with Executor(name='interrupted') as pool:\n    list(pool.map(time.sleep, [300] * 4))",
+        "with Executor(name='interrupted') as pool:\n    pool.submit(time.sleep, 300).result()",
+        "for _ in Client().map(time.sleep, [0, 300, 300], name='interrupted'):\n    pass",
+        "for _ in Client().map(time.sleep, [0, 300, 300], name='interrupted'):\n    time.sleep(100)",
+    ],
+)
+def test_an_interrupted_program_stops_its_job(
+    client: Client, environ: dict[str, str], tmp_path: Path, work: str
+) -> None:
     program = tmp_path / "long.py"
-    program.write_text(
-        "import time\nfrom dockercomp import Executor\nwith Executor(name='interrupted') as pool:\n"
-        "    list(pool.map(time.sleep, [300] * 4))\n"
-    )
+    program.write_text(f"import time\nfrom dockercomp import Client, Executor\n{work}\n")
+    before = [view.id for view in client.jobs()]
     process = subprocess.Popen([sys.executable, program], env=environ, stderr=subprocess.PIPE)
-    wait_until(lambda: next(client.jobs()).name == "interrupted", seconds=60)
+
+    def runs() -> bool:
+        return any(view.id not in before and view.stages[0].issued for view in client.jobs())
+
+    wait_until(runs, seconds=60)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert b"KeyboardInterrupt" in said
-    assert next(client.jobs()).state == "cancelled"
+    last = next(client.jobs())
+    assert (last.name, last.state) == ("interrupted", "cancelled")
+
+
+def test_leaving_the_results_of_a_map_stops_its_job(client: Client) -> None:
+    for _ in client.map(abs, range(10_000), chunk_size=1, cpus=0.5, name="left"):
+        break
+    wait_until(lambda: next(client.jobs()).state != "running")
+    assert (next(client.jobs()).name, next(client.jobs()).state) == ("left", "cancelled")
 
 
 def test_arrays_of_numpy_from_an_image_that_has_it(client: Client) -> None:
