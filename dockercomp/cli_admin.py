@@ -7,7 +7,8 @@ import click
 from . import images
 from .client import Client
 from .options import with_client
-from .protocol.views import ClientView, LoginLink, TokenRequest
+from .progress import sending
+from .protocol.views import ClientView, ImageView, LoginLink, TokenRequest
 from .terminal import Session
 
 
@@ -25,13 +26,18 @@ def image() -> None:
 def push(session: Session, client: Client, name: str, archive: Path | None) -> None:
     """Bring an image of this machine's Docker to the master."""
     if archive:
-        view = client.push_image(name, images.describe(archive))
+        view = _send(session, client, name, images.describe(archive))
     else:
         session.say(f"saving {name}")
         with images.saved(name) as saved:
-            session.say(f"sending {saved.size:,} bytes")
-            view = client.push_image(name, saved)
+            view = _send(session, client, name, saved)
     session.answer(view, lambda: print(f"{view.pin.name} {view.pin.config_digest} {view.pin.platform}"))
+
+
+def _send(session: Session, client: Client, name: str, archive: images.Archive) -> ImageView:
+    session.say(f"sending {archive.size:,} bytes")
+    with sending(session.err) as told:
+        return client.push_image(name, archive, told=told)
 
 
 @image.command("ls")

@@ -8,10 +8,8 @@ import click
 
 from .client import Client
 from .following import follow, prepare
-from .job import Job
 from .options import with_client
 from .progress import counts, remaining, span
-from .protocol import routes
 from .protocol.views import ChunkView, JobView, RunningChunk
 from .terminal import Session
 from .trail import Trail
@@ -47,7 +45,7 @@ def status(session: Session, client: Client, job: str) -> None:
     """Show one job, and what runs of it now."""
     made = client.job(job)
     view = made.view
-    running = _now(made) if view.state == "running" else []
+    running = made.running() if view.state == "running" else []
     facts = [*_facts(view), *_running(running)]
     session.answer(view, lambda: session.table(("JOB", view.id), facts, ""))
 
@@ -61,9 +59,9 @@ def logs(session: Session, client: Client, job: str, every: bool, following: boo
     """Show why chunks failed, with the head and tail of their logs."""
     made = client.job(job)
     if following:
-        trail = Trail()
+        trail = Trail(made.log_of)
         for _ in made.follow(tell=session.say):
-            for line in trail.lines(_now(made)):
+            for line in trail.lines(made.running()):
                 session.out.print(line)
     found = [chunk for chunk in made.chunks(state="" if every else "failed") if _failed(chunk)]
     session.answer(found, lambda: _print_logs(session, made.view, found, every))
@@ -76,10 +74,6 @@ def cancel(session: Session, client: Client, job: str) -> None:
     """Stop a job."""
     view = client.job(job).cancel()
     session.answer(view, lambda: print(f"job {view.id} is {view.state}"))
-
-
-def _now(job: Job) -> list[RunningChunk]:
-    return job.running() if "job_running" in routes.BY_NAME else []
 
 
 def _facts(view: JobView) -> list[tuple[str, str]]:

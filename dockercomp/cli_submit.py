@@ -14,7 +14,7 @@ from .following import follow, prepare
 from .inputs import Collected
 from .jobfolder import JobFolder
 from .options import json_option, pass_session, with_client
-from .progress import sending, span
+from .progress import reading, sending, span
 from .protocol.job_rules import check_spec
 from .protocol.orders import JobSpec
 from .protocol.views import Forecast, InputFile
@@ -50,7 +50,9 @@ def submit(
     """Submit the job folder FOLDER over INPUT: files, folders, patterns, archives, URLs, job:ID for a job's result."""
     wanted = {"reuse": False if no_reuse else None, "name": name, "priority": priority, "notify": list(notify) or None}
     job = _changed(jobfolder.load(folder), {key: value for key, value in wanted.items() if value is not None})
-    with inputs.collect(job.spec, input) as found:
+    with reading(session.err):
+        collected = inputs.collect(job.spec, input)
+    with collected as found:
         if dry_run:
             return _foretell(session, client, job, found)
         prepare(output)

@@ -126,10 +126,10 @@ class Client:
     def images(self) -> list[ImageView]:
         return self.master.call("images", ImageList).images
 
-    def push_image(self, name: str, archive: Archive) -> ImageView:
+    def push_image(self, name: str, archive: Archive, *, told: Told = lambda done, total: None) -> ImageView:
         """Upload a `docker save` archive (images.saved makes one) and register it under `name`."""
         with archive.path.open("rb") as source:
-            self.master.upload(archive.digest, archive.size, source)
+            self.master.upload(archive.digest, archive.size, source, submission.counted(told, archive.size))
         request = ImageRegistration(name=name, archive=archive.digest, size=archive.size)
         return self.master.call("image_register", ImageView, request)
 

@@ -125,6 +125,13 @@ class Job:
         """What runs now, as the workers last reported it."""
         return self._master.call("job_running", RunningPage, job=self.id).chunks
 
+    def log_of(self, lease: str, start: int = 0) -> tuple[int, bytes]:
+        """What the run of a lease (see `running`) has logged from byte `start` on, and the byte where that begins:
+        later than `start` where the beginning is no longer kept. Empty once it has ended. Raises NotFound."""
+        params = {"lease": lease, "kind": "log", "from": start}
+        answer = self._master.request("job_stream", params=params, job=self.id)
+        return int(answer.headers.get("Stream-From", start)), answer.content
+
     def _look(self, patient_until: float, tell: Tell) -> JobView | None:
         """The job, or None where the master does not answer and there is patience left."""
         try:

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import IO, Any, TypeVar
 from weakref import WeakSet
 
+from requests import Response
+
 from .protocol.transport import Connection
 from .protocol.views import ChunkPage, ClientPage, JobPage, ResultFiles
 
@@ -33,6 +35,10 @@ class Master:
     def call(self, name: str, answer: type[T], message: object = None, **options: Any) -> T:
         """Call the route `name`; see Connection.call."""
         return self._connection().call(name, answer, message, **options)
+
+    def request(self, name: str, **options: Any) -> Response:
+        """Call a route whose answer is no JSON; see Connection.request."""
+        return self._connection().request(name, **options)
 
     def read_parts(
         self, name: str, *, start: int = 0, params: Mapping[str, str] | None = None, **parts: str

@@ -3,7 +3,7 @@
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Protocol
 
 from rich.console import Console
@@ -160,6 +160,11 @@ class Lines:
 
 LARGE = 16 * 2**20
 """Bytes below which sending is not worth a word."""
+
+
+def reading(console: Console) -> AbstractContextManager[object]:
+    """Shows on a terminal that inputs are being read, which takes its time where they are large."""
+    return console.status("reading the inputs") if console.is_terminal else nullcontext()
 
 
 @contextmanager

@@ -67,6 +67,12 @@ def send_inputs(master: Master, inputs: Collected, tell: Tell, told: Told) -> No
     files, total = inputs.ask(master.missing)
     if files:
         tell(f"sending {files:,} {'file' if files == 1 else 'files'}, {total:,} bytes")
+    sent = counted(told, total)
+    inputs.send(lambda digest, size, file: master.upload(digest, size, file, sent))
+
+
+def counted(told: Told, total: int) -> Callable[[int], None]:
+    """Adds up what is sent and tells it."""
     done = 0
 
     def sent(more: int) -> None:
@@ -74,7 +80,7 @@ def send_inputs(master: Master, inputs: Collected, tell: Tell, told: Told) -> No
         done += more
         told(done, total)
 
-    inputs.send(lambda digest, size, file: master.upload(digest, size, file, sent))
+    return sent
 
 
 def send_list(master: Master, inputs: Collected) -> str:

@@ -195,6 +195,12 @@ def test_status_names_everything_that_is_known(run: Run, master: FakeMaster) -> 
     assert "remaining 1 min 00 s to 1 min 30 s" in out
     assert "missing a.txt missing b.txt missing and 5 more" in out
     assert "reused 3 chunks" in out
+    chunk = {"stage": "map", "client": "c1"}
+    slow = RunningChunk(lease="l1", index=7, seconds=90.0, progress=0.25, message="step 3", **chunk)  # type: ignore[arg-type]
+    fast = RunningChunk(lease="l2", index=8, seconds=2.0, **chunk)  # type: ignore[arg-type]
+    master.running = [fast, slow]
+    out = " ".join(run("status", "j1")[1].split())
+    assert "running map 7 on c1 for 1 min 30 s, 25%, step 3 running map 8 on c1 for 2 s" in out
 
 
 def test_logs_show_the_failed_chunks(run: Run, master: FakeMaster) -> None:
@@ -215,20 +221,42 @@ def test_logs_show_the_failed_chunks(run: Run, master: FakeMaster) -> None:
 
 
 def test_the_logs_of_running_chunks_are_shown_line_by_line_and_once() -> None:
-    trail = Trail()
+    logs: dict[str, tuple[int, bytes]] = {}
+    asked: list[str] = []
 
-    def shown(*tails: str) -> list[str]:
+    def read(lease: str, start: int) -> tuple[int, bytes]:
+        asked.append(lease)
+        begin, log = logs[lease]
+        return max(begin, start), log[max(0, start - begin) :]
+
+    trail = Trail(read)
+
+    def shown(**now: tuple[int, bytes]) -> list[str]:
+        logs.update(now)
         running = [
-            RunningChunk(lease=f"l{number}", stage="map", index=number, client="c1", seconds=1.0, log_tail=tail)
-            for number, tail in enumerate(tails)
+            RunningChunk(
+                lease=lease, stage="map", index=int(lease[1:]), client="c1", seconds=1.0, log_tail=log.decode()[-3:]
+            )
+            for lease, (_, log) in now.items()
         ]
         return [line.removeprefix("map ") for line in trail.lines(running)]
 
-    assert shown("one\ntwo\nhal") == ["0 on c1: one", "0 on c1: two"]
-    assert shown("one\ntwo\nhalf\n", "x\n") == ["0 on c1: half", "1 on c1: x"]
-    assert shown("half\nnext\n", "x\n") == ["0 on c1: next"]
-    assert shown("far on\n", "x\nx\n") == ["0 on c1: …", "0 on c1: far on", "1 on c1: x"]
+    assert shown(l0=(0, b"one\ntwo\nhal")) == ["0 on c1: one", "0 on c1: two"]
+    assert shown(l0=(0, b"one\ntwo\nhalf\n"), l1=(0, b"x\n")) == ["0 on c1: half", "1 on c1: x"]
+    assert shown(l0=(100, b"far on\n"), l1=(0, b"x\nx\n")) == ["0 on c1: …", "0 on c1: far on", "1 on c1: x"]
+    asked.clear()
+    assert shown(l0=(100, b"far on\n")) == []
+    assert asked == []
     assert shown() == []
+
+
+def test_logs_follow_what_runs_until_the_job_ends(run: Run, master: FakeMaster) -> None:
+    master.history = [job(), job(), completed(b"")]
+    master.running = [RunningChunk(lease="c1.j1.0.0", stage="map", index=0, client="c1", seconds=1.0, log_tail="one\n")]
+    master.logs = {"c1.j1.0.0": (0, b"one\n")}
+    code, out, err = run("logs", "j1", "--follow")
+    assert (code, out) == (0, "map 0 on c1: one\n")
+    assert err == "no chunk of job j1 has failed\n"
 
 
 def test_results_to_the_output_or_into_a_folder(run: Run, master: FakeMaster, tmp_path: Path) -> None:
