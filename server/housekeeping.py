@@ -119,7 +119,8 @@ class Housekeeping:
     def _cancel_open(self, job: str) -> None:
         self._store.chunks.cancel_open(job)
         self._store.clients.forget_job(job)
-        self._store.jobs.set_swept(job)
+        if not self._store.jobs.set_swept(job):  # it was run again meanwhile: what was just cancelled is opened again
+            self._store.jobs.note(job, {"reopening": True})
 
     def _sweep(self, jobs: list[str], now: float) -> None:
         """End leases that nobody else would: granted by a sync that outlived its client, or past their deadline."""

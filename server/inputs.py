@@ -6,6 +6,7 @@ Line boundaries are found here, where a chunk is read (protocol.boundaries says 
 from functools import lru_cache
 
 from dockercomp.protocol.boundaries import line_start, record_start
+from dockercomp.protocol.errors import NotFound
 from dockercomp.protocol.messages import Fetch, Piece
 from dockercomp.protocol.orders import NUMBER_SPLITS, InputSpec, JobSpec
 from server import plan, splitting
@@ -144,7 +145,10 @@ class Inputs:
 
     def _read_group(self, job: str, stage: int, first: int, last: int) -> Manifest:
         found = self._store.chunks.canonical_results(job, stage, first, last)
-        return Manifest(pack((digest, size) for _, digest, size in found)[0])
+        manifest = Manifest(pack((digest, size) for _, digest, size in found)[0])
+        if len(manifest) < last - first:
+            raise NotFound(f"of the results {first} to {last - 1} only {len(manifest)} are accepted")
+        return manifest
 
     def _list_pieces(self, manifest_digest: str) -> list[Piece]:
         sizes = self.sources.manifest(manifest_digest).sizes()

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from dockercomp.protocol.errors import InvalidJob, UnknownImage
+from dockercomp.protocol.errors import InvalidJob, NotFound, UnknownImage
 from dockercomp.protocol.job_rules import check_spec
 from dockercomp.protocol.orders import ORDER_VERSION, ImagePin, JobOrder, JobSpec, ProgramSpec, StageOrder, encode_order
 from dockercomp.protocol.signing import sign_order
@@ -38,22 +38,22 @@ class InputsOfJobs:
         listed = self.listing.make(spec.input, request.inputs, request.input_list)
         fields: Document = {"inputs": listed.table, "stages": _stages_of(spec, listed.chunks)}
         earlier = self.reuse.earlier(owner, recipe, spec)
-        if earlier is not None:
-            fields["reuse"] = earlier["_id"]
+        if earlier:
+            fields["reuse"] = [job["_id"] for job in earlier]
             fields["stages"]["0"]["limit"] = 0  # until the chunks that are here already are taken over
         return fields
 
     def resolve(self, job: Document) -> bool:
         """Let a job that waits for others' results begin, once these are there, or fail where they never will be;
         True where it moved."""
-        asked = msgspec.json.decode(read_all(self._store.blobs.open(job["asked"])), type=SubmitRequest)
         try:
+            asked = msgspec.json.decode(read_all(self._store.blobs.open(job["asked"])), type=SubmitRequest)
             if self.listing.waits_for(asked.inputs):
                 return False
             inputs = self.inputs_of(job["owner"], job["recipe"], asked.spec, asked)
-        except InvalidJob as error:
+        except (InvalidJob, NotFound) as error:
             return self._store.jobs.end(job["_id"], "failed", {"error": str(error)})
-        return self._store.jobs.note(job["_id"], {**inputs, "waits_for": []})
+        return self._store.jobs.begin_after_waiting(job["_id"], inputs)
 
 
 @dataclass(frozen=True)
@@ -127,15 +127,15 @@ class Submission:
             return Outlook(pin=pin, waits_for=waits_for)
         packed, chunks = self._inputs.listing.outlook(spec.input, request.inputs, request.input_list)
         earlier = self._inputs.reuse.earlier(owner, recipe(spec, pin, request.program), spec)
-        if earlier is None:
+        if not earlier:
             return Outlook(pin=pin, chunks=chunks, left=chunks * rules_of(spec, 0).quorum)
-        reused = self._inputs.reuse.count(spec.input, Table(Held(packed)) if packed else None, earlier)
+        reused = self._inputs.reuse.count(spec, Table(Held(packed)) if packed else None, earlier)
         return Outlook(
             pin=pin,
             chunks=chunks,
             reused=reused,
             left=(chunks - reused) * rules_of(spec, 0).quorum,
-            chunk_s=self._store.chunks.mean_run(earlier["_id"], 0),
+            chunk_s=next(filter(None, (self._store.chunks.mean_run(job["_id"], 0) for job in earlier)), None),
         )
 
     def _pin(self, name: str) -> ImagePin:

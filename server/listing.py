@@ -5,7 +5,10 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
+from dockercomp.protocol import bundle
+from dockercomp.protocol.bundle import BadBundle
 from dockercomp.protocol.errors import InvalidJob
+from dockercomp.protocol.job_rules import MOST_CHUNKS
 from dockercomp.protocol.orders import NUMBER_SPLITS, InputSpec
 from dockercomp.protocol.remote import look
 from dockercomp.protocol.views import InputFile
@@ -17,6 +20,9 @@ from server.store.blobs import BlobReader, stream
 from server.tables import Extent, Label, pack, parts
 
 _decode = msgspec.json.Decoder(InputFile).decode
+_LONGEST_LINE = 64 * 1024
+_LARGEST = 2**50
+"""Bytes of one input: 1 PiB."""
 
 
 @dataclass(frozen=True)
@@ -71,11 +77,12 @@ class Listing:
             if files or input_list:
                 raise InvalidJob(f"a {spec.split} split reads no input files, but {len(files) or 'a list'} were given")
             return None
-        if not files and not input_list:
-            raise InvalidJob(f"a {spec.split} split needs at least one input file")
-        given: Iterable[InputFile] = _in_order(spec, files)
-        if input_list:
-            given = _checked_order(spec, self._read_list(input_list))
+        if bool(files) == bool(input_list):
+            both = " either as inputs or as a list, not both" if files else ""
+            raise InvalidJob(f"a {spec.split} split needs at least one input file{both}")
+        given: Iterable[InputFile] = self._read_list(input_list) if input_list else _in_order(spec, files)
+        if spec.split == "files":
+            given = _placeable(given)
         return _Counted(self._extents(spec, given, here))
 
     def _read_list(self, digest: str) -> Iterator[InputFile]:
@@ -164,6 +171,10 @@ class _Counted:
 
     def __iter__(self) -> Iterator[Extent]:
         for extent in self._extents:
+            if not 0 <= extent.size <= _LARGEST or not 0 <= extent.offset <= _LARGEST:
+                raise InvalidJob(f"the input {extent.label.name} claims to have {extent.size} bytes")
+            if self.chunks + extent.chunks > MOST_CHUNKS:
+                raise InvalidJob("the input makes more than 10^12 chunks; choose a larger chunk_size")
             self.rows, self.chunks = self.rows + 1, self.chunks + extent.chunks
             yield extent
 
@@ -180,12 +191,26 @@ def _in_order(spec: InputSpec, files: Sequence[InputFile]) -> list[InputFile]:
     return sorted(files, key=lambda file: file.name) if spec.split == "files" else list(files)
 
 
-def _checked_order(spec: InputSpec, files: Iterable[InputFile]) -> Iterator[InputFile]:
-    before = ""
+def _placeable(files: Iterable[InputFile]) -> Iterator[InputFile]:
+    """Files in the order of names whose names can all be given to files of one folder. Raises InvalidJob."""
+    before, beginnings = "", list[str]()
     for file in files:
-        if spec.split == "files" and file.name < before:
-            raise InvalidJob(f"the list of inputs is not in the order of names: {file.name} comes after {before}")
-        before = file.name
+        name = file.name
+        try:
+            bundle.checked_name(name)
+        except BadBundle as error:
+            raise InvalidJob(f"an input has a name that cannot be given to a file: {error}") from error
+        if name == before:
+            raise InvalidJob(f"two inputs have the name {name}")
+        if name < before:
+            raise InvalidJob(f"the list of inputs is not in the order of names: {name} comes after {before}")
+        while beginnings and not name.startswith(beginnings[-1]):
+            beginnings.pop()
+        folder = next((each for each in beginnings if name[len(each)] == "/"), None)
+        if folder is not None:
+            raise InvalidJob(f"one input has the name {folder}, of another, {name}, that is a folder")
+        beginnings.append(name)
+        before = name
         yield file
 
 
@@ -193,6 +218,8 @@ def _lines(reader: BlobReader) -> Iterator[bytes]:
     rest = b""
     for block in stream(reader):
         *lines, rest = (rest + block).split(b"\n")
+        if len(rest) > _LONGEST_LINE:
+            raise InvalidJob(f"the list of inputs has a line of over {_LONGEST_LINE >> 10} KiB: it is one JSON a line")
         yield from lines
     if rest:
         yield rest

@@ -1,12 +1,12 @@
 """Results that are here already: a job whose program, image and input chunk were computed before takes them over.
 
-An earlier job is found by its *recipe*, the digest of everything that decides what a map chunk gives but its input. Its
-chunks are matched with those of the new job by what they read: the same bytes of the same stored thing, the same
+Earlier jobs are found by their *recipe*, the digest of everything that decides what a map chunk gives but its input.
+Their chunks are matched with those of the new job by what they read: the same bytes of the same stored thing, the same
 numbers. Taken-over chunks come into being accepted, before any chunk of the job may be handed out.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
 import msgspec
@@ -23,7 +23,9 @@ from server.tables import Extent, Table
 MOST_ROWS = 200_000
 """Inputs of a job that are compared with another's; of jobs with more, nothing is reused."""
 MOST_CHUNKS = 500_000
-"""Chunks that one job takes over."""
+"""Chunks that one job takes over of another."""
+MOST_EARLIER = 8
+"""Jobs with the same recipe, the newest, that are looked through."""
 _GROUP = 1000
 _HOW_CUT = frozenset({"split", "chunk_size", "record_size", "files_per_chunk", "per_chunk", "parameters"})
 
@@ -43,18 +45,19 @@ class Reuse:
         self._store = store
         self._sources = sources
 
-    def earlier(self, owner: str, made_by: str, spec: JobSpec) -> Document | None:
-        """The owner's newest job with this recipe that was verified at least as well."""
+    def earlier(self, owner: str, made_by: str, spec: JobSpec) -> list[Document]:
+        """The owner's newest jobs with this recipe, so verified in the same way; each may be of another input."""
         if not spec.reuse or spec.map.question is not None:
-            return None
-        found = self._store.jobs.with_recipe(owner, made_by)
-        if found is None or found.get("waits_for"):
-            return None
-        before = rules_of(msgspec.convert(found["spec"], JobSpec), 0)
-        return found if before.quorum >= rules_of(spec, 0).quorum else None
+            return []
+        return self._store.jobs.with_recipe(owner, made_by, MOST_EARLIER)
 
-    def matches(self, spec: InputSpec, table: Table | None, earlier: Document) -> Iterator[tuple[int, int]]:
+    def matches(self, spec: JobSpec, table: Table | None, earlier: Document) -> Iterator[tuple[int, int]]:
         """(index, index in the earlier job) of the chunks that read the same. `table` is that of the new job."""
+        pairs = self._same_input(spec.input, table, earlier)
+        own_index = _asks_index(spec)
+        return (pair for pair in pairs if not own_index or pair[0] == pair[1])
+
+    def _same_input(self, spec: InputSpec, table: Table | None, earlier: Document) -> Iterator[tuple[int, int]]:
         before = msgspec.convert(earlier["spec"], JobSpec).input
         if spec.split in NUMBER_SPLITS:
             accepted = (index for index, _, _ in self._store.chunks.canonical_results(earlier["_id"], 0))
@@ -69,37 +72,54 @@ class Reuse:
                 count = 1 if spec.split == "files" else splitting.of_file(spec, key[2])  # type: ignore[arg-type]
                 yield from ((first + n, known[key] + n) for n in range(count))
 
-    def count(self, spec: InputSpec, table: Table | None, earlier: Document) -> int:
+    def count(self, spec: JobSpec, table: Table | None, earlier: Sequence[Document]) -> int:
         """How many chunks would be taken over."""
-        pairs = list(islice(self.matches(spec, table, earlier), MOST_CHUNKS))
-        ids = [lifecycle.chunk_id(earlier["_id"], 0, before) for _, before in pairs]
-        groups = (ids[start : start + _GROUP] for start in range(0, len(ids), _GROUP))
-        return sum(chunk.state == "accepted" for group in groups for chunk in self._store.chunks.by_ids(group))
+        return len(
+            {
+                index
+                for job in earlier
+                for pairs in self._pairs(spec, table, job)
+                for index, _ in self._here(job["_id"], pairs)
+            }
+        )
 
     def take_over(self, job: Document) -> int:
         """Bring the matching chunks of a job that may not be handed out yet into being, accepted; then let the others
         be. Returns how many. Safe to repeat."""
         spec = msgspec.convert(job["spec"], JobSpec)
-        earlier = self._store.jobs.by_id(job["reuse"])
+        table = self._sources.table(job["inputs"]) if job["inputs"] else None
         taken: set[int] = set()
-        if earlier is not None:
-            table = self._sources.table(job["inputs"]) if job["inputs"] else None
-            pairs: list[tuple[int, int]] = []
-            for pair in islice(self.matches(spec.input, table, earlier), MOST_CHUNKS):
-                pairs.append(pair)
-                if len(pairs) == _GROUP:
-                    taken |= self._copy(job, spec, earlier["_id"], pairs)
-                    pairs = []
-            taken |= self._copy(job, spec, earlier["_id"], pairs)
+        for name in job["reuse"]:
+            earlier = self._store.jobs.by_id(name)
+            for pairs in self._pairs(spec, table, earlier) if earlier is not None else ():
+                found = self._here(name, [pair for pair in pairs if pair[0] not in taken])
+                self._store.chunks.insert_new([_taken_over(job["_id"], index, spec, chunk) for index, chunk in found])
+                taken |= {index for index, _ in found}
         first = next((n for n in range(len(taken) + 1) if n not in taken), 0)
         self._store.jobs.begin(job["_id"], cursor=first, reused=len(taken))
         return len(taken)
 
-    def _copy(self, job: Document, spec: JobSpec, earlier: str, pairs: list[tuple[int, int]]) -> set[int]:
-        new = {lifecycle.chunk_id(earlier, 0, before): index for index, before in pairs}
-        found = [chunk for chunk in self._store.chunks.by_ids(list(new)) if chunk.state == "accepted"]
-        self._store.chunks.insert_new([_taken_over(job["_id"], new[chunk.id], spec, chunk) for chunk in found])
-        return {new[chunk.id] for chunk in found}
+    def _pairs(self, spec: JobSpec, table: Table | None, earlier: Document) -> Iterator[list[tuple[int, int]]]:
+        """The matches, some at a time."""
+        found = islice(self.matches(spec, table, earlier), MOST_CHUNKS)
+        while pairs := list(islice(found, _GROUP)):
+            yield pairs
+
+    def _here(self, earlier: str, pairs: Sequence[tuple[int, int]]) -> list[tuple[int, Chunk]]:
+        """Those of the pairs whose earlier chunk is accepted: the new index, and that chunk."""
+        chunks = {chunk.index: chunk for chunk in self._store.chunks.by_ids([_id(earlier, old) for _, old in pairs])}
+        return [(new, chunks[old]) for new, old in pairs if old in chunks and chunks[old].state == "accepted"]
+
+
+def _id(job: str, index: int) -> str:
+    return lifecycle.chunk_id(job, 0, index)
+
+
+def _asks_index(spec: JobSpec) -> bool:
+    """Whether a chunk's result may depend on its number: then it is that of no other chunk."""
+    programs = (spec.map, spec.combine) if spec.combine else (spec.map,)
+    words = " ".join(word for program in programs for word in program.command or ())
+    return "{index}" in words or "DC_INDEX" in words
 
 
 def _taken_over(job: str, index: int, spec: JobSpec, chunk: Chunk) -> Chunk:

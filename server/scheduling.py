@@ -14,6 +14,8 @@ from server.store.connection import Document
 _MOST_SLOW = 64
 _FRESH_STAGES = 3
 """Most stages of jobs that one sync takes fresh chunks of: keeps its round trips bounded."""
+_MOST_PASSED = 20_000
+"""Chunks that one sync passes over, as they were taken over from an earlier job."""
 
 
 @dataclass
@@ -91,6 +93,8 @@ class Scheduling:
         for job, stage in offers[:_FRESH_STAGES]:
             if len(issued) >= want:
                 break
+            if stage == 0 and job.document.get("reused"):
+                self._pass_over_reused(job)
             place, range_id = job.stages[stage], secrets.token_hex(8)
             most = portion_of(job, client, place["limit"] - place["cursor"])
             taken = self._store.jobs.take_range(job.id, stage, min(want - len(issued), most), range_id)
@@ -98,6 +102,17 @@ class Scheduling:
                 issued += self._insert(client, job, stage, taken, sync)
                 ranges.setdefault(job.id, []).append(range_id)
         return issued, ranges
+
+    def _pass_over_reused(self, job: RunningJob) -> None:
+        """Where the next chunks were taken over from an earlier job, let nobody take them for fresh ones."""
+        start = stop = job.stages[0]["cursor"]
+        last = min(start + _MOST_PASSED, job.stages[0]["limit"])
+        for index, _, _ in self._store.chunks.canonical_results(job.id, 0, start, last):
+            if index != stop:
+                break
+            stop += 1
+        if stop > start:
+            self._store.jobs.pass_over(job.id, 0, start, stop)
 
     def reissue(self, document: Document, older_than: float) -> int:
         """Bring into being the chunks of ranges that a dead master had handed out; returns how many were missing."""

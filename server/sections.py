@@ -32,6 +32,8 @@ class Sections:
             chosen = range(first, min(first + at_once, reducers))
             rows: list[list[Extent]] = [[] for _ in chosen]
             for index, digest, found in directories(self._store, manifest):
+                if not spec.map.outputs and len(found) != reducers:
+                    raise BadBundle(f"the result of chunk {index} has {len(found)} sections, not {reducers}")
                 for number, entry in _shared_out(spec.map.outputs, found):
                     if number in chosen:
                         name = f"{index:09d}/{entry.name}" if spec.map.outputs else f"{index:09d}"

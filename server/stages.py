@@ -64,7 +64,7 @@ class Stages:
                 done[below] if complete else min(done[below], stages[below]["total"] - 1),
                 stages[below]["total"],
             )
-            if ready > stage["limit"]:
+            if ready > stage["limit"] and (complete or self._whole(job, spec, number, ready)):
                 listed = self._for_reducers(job, spec, below) if complete and not plan.is_tree(spec) else {}
                 moved |= self._store.jobs.open_stage(job["_id"], number, ready, listed)
         if open_readers or any(done[number] < stage["total"] for number, stage in enumerate(stages)):
@@ -87,6 +87,16 @@ class Stages:
 
     def _counted(self, job: Document, number: int) -> bool:
         return self._store.chunks.count_accepted(job["_id"], number) == int(job["stages"][str(number)]["total"])
+
+    def _whole(self, job: Document, spec: JobSpec, number: int, ready: int) -> bool:
+        """Whether all is accepted that the next reducers of a tree read, up to the one before `ready`. What is neither
+        open nor failed may have been cancelled, just before its job was run again."""
+        here = plan.stage_of(job["stages"][str(number)])
+        assert here.reads is not None
+        below = job["stages"][str(here.reads)]["total"]
+        first, _ = plan.group(spec, here, job["stages"][str(number)]["limit"], below)
+        _, last = plan.group(spec, here, ready - 1, below)
+        return self._store.chunks.count_accepted(job["_id"], here.reads, first, last) == last - first
 
     def _for_reducers(self, job: Document, spec: JobSpec, number: int) -> Document:
         """What the reducers of the next stage read: the list of all results, or of each one's sections."""

@@ -7,10 +7,11 @@ chunks move, chunks are moved before they are acknowledged, and fresh chunks exi
 import secrets
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 import msgspec
 
-from dockercomp.protocol.errors import ProtocolUnsupported, StaleSync, Unauthorized
+from dockercomp.protocol.errors import NotFound, ProtocolUnsupported, StaleSync, Unauthorized
 from dockercomp.protocol.messages import (
     INLINE_LIMIT,
     PROTOCOL,
@@ -242,17 +243,18 @@ class Sync:
         if chunk.stage == 0 and split.split in NUMBER_SPLITS:
             start, stop = splitting.numbers(split, chunk.index)
             return msgspec.structs.replace(lease, start=start, stop=stop, input=b"")
-        fetches = self._inputs.fetches(job.document, job.spec, chunk)
-        if fetches is not None:
-            return msgspec.structs.replace(
-                lease, fetch=fetches[0], pieces=fetches[1], has_pieces=fetches[1] is not None
-            )
-        small = self._inputs.small(job.document, job.spec, chunk, min(INLINE_LIMIT, room))
-        if small is not None:
-            data = small.read_at(0, small.size)
-            return msgspec.structs.replace(
-                lease, input=data, input_size=small.size, pieces=small.pieces, has_pieces=small.pieces is not None
-            )
+        with suppress(NotFound):  # whoever holds the lease asks for its input, and is told what is missing
+            fetches = self._inputs.fetches(job.document, job.spec, chunk)
+            if fetches is not None:
+                return msgspec.structs.replace(
+                    lease, fetch=fetches[0], pieces=fetches[1], has_pieces=fetches[1] is not None
+                )
+            small = self._inputs.small(job.document, job.spec, chunk, min(INLINE_LIMIT, room))
+            if small is not None:
+                data = small.read_at(0, small.size)
+                return msgspec.structs.replace(
+                    lease, input=data, input_size=small.size, pieces=small.pieces, has_pieces=small.pieces is not None
+                )
         return msgspec.structs.replace(lease, has_pieces=chunk.stage > 0 or split.split == "files")
 
     def _orders(self, jobs: set[str]) -> list[SignedOrder]:

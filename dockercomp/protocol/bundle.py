@@ -18,6 +18,8 @@ HEAD = 8
 """Bytes to read before the length of the directory is known."""
 LARGEST_DIRECTORY = 16 * 2**20
 LONGEST_NAME = 4096
+LONGEST_PART = 255
+"""Bytes of a file's or folder's own name: of the file systems that there are."""
 
 _U32 = struct.Struct("<I")
 _U64 = struct.Struct("<Q")
@@ -27,7 +29,7 @@ class BadBundle(ValueError):
     """Bytes that are no bundle, or one with names that may not become files."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Entry:
     """`offset` counts from the beginning of the bundle."""
 
@@ -40,7 +42,7 @@ def directory(entries: Iterable[tuple[str, int]]) -> bytes:
     """Everything before the data, for entries (name, size) in the order of their data. Raises BadBundle."""
     packed = bytearray()
     for name, size in entries:
-        word = _checked(name).encode()
+        word = checked_name(name).encode()
         packed += _U32.pack(len(word)) + word + _U64.pack(size)
     if len(packed) > LARGEST_DIRECTORY:
         raise BadBundle("too many files for one result (their names come to more than 16 MiB)")
@@ -75,7 +77,7 @@ def entries(before_data: bytes) -> list[Entry]:
             length = int(_U32.unpack_from(before_data, at)[0])
             word = before_data[at + 4 : at + 4 + length]
             size = int(_U64.unpack_from(before_data[:end], at + 4 + length)[0])
-            name = _checked(word.decode())
+            name = checked_name(word.decode())
         except (struct.error, UnicodeDecodeError) as error:
             raise BadBundle("the bundle's directory cannot be read") from error
         if name in seen:
@@ -92,11 +94,13 @@ def size_of(found: Sequence[Entry], before_data: int) -> int:
     return found[-1].offset + found[-1].size if found else before_data
 
 
-def _checked(name: str) -> str:
-    """A relative path without `..`. Raises BadBundle."""
+def checked_name(name: str) -> str:
+    """A relative path without `..`, which a file can have. Raises BadBundle."""
     path = PurePosixPath(name)
     if not name or len(name.encode(errors="replace")) > LONGEST_NAME or "\0" in name:
         raise BadBundle("a file's name is empty, too long or holds a zero byte")
+    if any(len(part.encode(errors="replace")) > LONGEST_PART for part in path.parts):
+        raise BadBundle(f"{name[:40]}… is no file's name: between its slashes are over {LONGEST_PART} bytes")
     if path.is_absolute() or ".." in path.parts or path.as_posix() != name or name == ".":
         raise BadBundle(f"{name!r} is not a plain relative path")
     return name

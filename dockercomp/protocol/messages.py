@@ -229,7 +229,7 @@ class Fetch(Message, frozen=True, kw_only=True):
     """Bytes of a URL for the worker to read: [start, stop), for splits by lines moved to whole lines by
     protocol.boundaries."""
 
-    url: Name
+    url: str
     size: int
     """Of the whole; with `etag` it tells that the URL still gives what was submitted."""
     etag: str = ""

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 from flask import Response, request
 
-from dockercomp.protocol.errors import Forbidden, NotFound
+from dockercomp.protocol.errors import Conflict, Forbidden, NotFound
 from dockercomp.protocol.messages import EnrolAnswer, EnrolRequest, Piece, SyncAnswer, SyncRequest
 from dockercomp.protocol.orders import JobSpec
 from server import lifecycle
@@ -52,14 +52,18 @@ def job_image(services: Services, caller: Caller, _: None, job: str) -> Response
 
 
 def _leased_input(services: Services, caller: Caller, lease: str) -> ChunkInput:
-    """The input of a lease that the caller holds now. Raises Forbidden where it is another's."""
+    """The input of a lease that the caller holds now. Raises Forbidden where it is another's, NotFound where it has
+    ended, Conflict where what it reads is gone."""
     if not lease.startswith(f"{caller.id}."):
         raise Forbidden("this lease is another client's")
     chunk = services.store.chunks.by_id(lifecycle.chunk_of_lease(lease))
     if chunk is None or lease not in lifecycle.live_leases(chunk):
         raise NotFound("this lease has ended")
     document = services.job(chunk.job)
-    found = services.inputs.open(document, msgspec.convert(document["spec"], JobSpec), chunk)
+    try:
+        found = services.inputs.open(document, msgspec.convert(document["spec"], JobSpec), chunk)
+    except NotFound as error:  # told apart from a lease that has ended: this is a failure, to be counted
+        raise Conflict(str(error)) from error
     if found is None:
         raise NotFound("this chunk has no input: its numbers stand in the lease")
     return found

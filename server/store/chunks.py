@@ -199,19 +199,16 @@ class Chunks:
             found += self._find({"job": job, "state": "open", "replicas.state": "failed"}, limit=limit - len(found))
         return found
 
-    def count_accepted(self, job: str, stage: int) -> int:
-        """How many chunks of a stage have a canonical result: counted, not cached."""
+    def count_accepted(self, job: str, stage: int, first: int = 0, last: int | None = None) -> int:
+        """How many chunks of a stage, or of its [first, last), have a canonical result: counted, not cached."""
         with store_errors():
-            return self._chunks.count_documents({**_stage(job, stage), "state": "accepted"})
+            return self._chunks.count_documents({**_stage(job, stage, first, last), "state": "accepted"})
 
     def canonical_results(
         self, job: str, stage: int, first: int = 0, last: int | None = None
     ) -> Iterator[tuple[int, str, int]]:
         """(index, digest, size) of a stage's accepted chunks, of all or of [first, last), in chunk order, streamed."""
-        query: Document = {**_stage(job, stage), "state": "accepted"}
-        if last is not None:
-            ends = (lifecycle.chunk_id(job, stage, first), lifecycle.chunk_id(job, stage, last))
-            query["_id"] = {"$gte": ends[0], "$lt": ends[1]}
+        query = {**_stage(job, stage, first, last), "state": "accepted"}
         with store_errors():
             for found in self._chunks.find(query, {"index": 1, "digest": 1, "size": 1}).sort("_id", 1):
                 yield found["index"], found["digest"], found["size"]
@@ -287,8 +284,10 @@ def _leases_of(client: str) -> Document:
     return {"leases": {"$gte": f"{client}.", "$lt": f"{client}/"}}
 
 
-def _stage(job: str, stage: int) -> Document:
-    return {"_id": {"$gte": f"{job}.{stage}.", "$lt": f"{job}.{stage}/"}}
+def _stage(job: str, stage: int, first: int = 0, last: int | None = None) -> Document:
+    """The chunks of a stage, or its [first, last)."""
+    end = f"{job}.{stage}/" if last is None else lifecycle.chunk_id(job, stage, last)
+    return {"_id": {"$gte": lifecycle.chunk_id(job, stage, first), "$lt": end}}
 
 
 def _to_document(chunk: Chunk, mark: str) -> Document:

@@ -170,10 +170,23 @@ class Jobs:
                 ).modified_count
             )
 
-    def with_recipe(self, owner: str, recipe: str) -> Document | None:
-        """The owner's newest job with this recipe."""
+    def with_recipe(self, owner: str, recipe: str, limit: int) -> list[Document]:
+        """The owner's newest jobs with this recipe that have begun."""
+        query = {"owner": owner, "recipe": recipe, "waits_for.0": {"$exists": False}}
         with store_errors():
-            return self._jobs.find_one({"owner": owner, "recipe": recipe}, _LIGHT, sort=[("created", -1)])
+            return list(self._jobs.find(query, _LIGHT).sort("created", -1).limit(limit))
+
+    def begin_after_waiting(self, job: str, change: Document) -> bool:
+        """Give a job that waited for others what follows from their results. Once only."""
+        with store_errors():
+            waits = {"_id": job, "state": "running", "waits_for.0": {"$exists": True}}
+            return bool(self._jobs.update_one(waits, {"$set": {**change, "waits_for": []}}).modified_count)
+
+    def pass_over(self, job: str, stage: int, start: int, stop: int) -> None:
+        """Move a stage's cursor from `start` to `stop`: the chunks between them exist already."""
+        path = f"stages.{stage}.cursor"
+        with store_errors():
+            self._quick.update_one({"_id": job, "state": "running", path: start}, {"$set": {path: stop}})
 
     def begin(self, job: str, *, cursor: int, reused: int) -> bool:
         """Let the chunks of a job's map be handed out from `cursor` on, after so many were taken over. Once only."""
@@ -271,7 +284,8 @@ class Jobs:
         with store_errors():
             return [found["_id"] for found in self._jobs.find(query, {"_id": 1}).limit(limit)]
 
-    def set_swept(self, job: str) -> None:
-        """Nothing of this job is open any more, unless it runs again meanwhile."""
+    def set_swept(self, job: str) -> bool:
+        """Nothing of this ended job is open any more; False where it runs again meanwhile."""
         with store_errors():
-            self._jobs.update_one({"_id": job, "state": {"$ne": "running"}}, {"$set": {"swept": True}})
+            ended = {"_id": job, "state": {"$ne": "running"}}
+            return bool(self._jobs.update_one(ended, {"$set": {"swept": True}}).matched_count)

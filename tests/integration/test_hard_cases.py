@@ -1,0 +1,186 @@
+"""What could give a wrong result, lose one, or hang a job or its workers: the corners of stages, reuse and inputs."""
+
+from collections.abc import Iterator
+
+import msgspec
+import pytest
+
+from dockercomp.protocol.errors import InvalidJob
+from dockercomp.protocol.messages import Lease, SyncAnswer
+from dockercomp.protocol.orders import InputSpec, JobSpec, ProgramSpec, ReduceSpec
+from dockercomp.protocol.views import InputFile, SubmitRequest
+from server.housekeeping import Housekeeping
+from server.reopening import Reopening
+from server.settings import Settings
+from server.store import Store
+from server.store.connection import Document
+from tests.integration.simulated import Master
+from tests.integration.test_stages import (
+    LINES,
+    by_key,
+    computed,
+    job_of,
+    join,
+    run,
+    submit,
+    total,
+    uploaded,
+    worker,
+)
+
+
+@pytest.fixture
+def master(store: Store) -> Iterator[Master]:
+    yield Master(store)
+
+
+@pytest.fixture
+def housekeeping(master: Master, settings: Settings) -> Housekeeping:
+    return Housekeeping(master.store, settings)
+
+
+def document_of(master: Master, job: str) -> Document:
+    found = master.store.jobs.by_id(job)
+    assert found is not None
+    return found
+
+
+def test_a_tree_never_reduces_around_chunks_that_were_cancelled_while_it_was_run_again(
+    master: Master, housekeeping: Housekeeping
+) -> None:
+    """Housekeeping had read that the job was cancelled, and cancels what is open just after it runs again."""
+    spec = job_of(InputSpec(split="lines", chunk_size=400), reduce=ReduceSpec(command=["sum"], fan_in=3))
+    job = submit(master, spec, uploaded(master, "x", LINES))
+    slow, fast = worker(master, total), worker(master, total)
+    slow.send(slow.request(1))  # chunk 0
+    fast.work(20)
+    fast.work(0)
+    master.store.jobs.end(job, "cancelled", {"error": ""})
+    Reopening(master.store).retry(document_of(master, job))
+    housekeeping._cancel_open(job)
+    assert run(master, housekeeping, job, fast, worker(master, total)) == b"%d\n" % sum(range(1000))
+
+
+def test_a_program_that_asks_for_its_index_gets_its_own(master: Master, housekeeping: Housekeeping) -> None:
+    def indexed(lease: Lease) -> bytes:
+        return b"%d\n" % lease.index
+
+    def numbers(start: int, stop: int) -> JobSpec:
+        program = ProgramSpec(command=["sh", "-c", "echo {index}"])
+        return job_of(InputSpec(split="range", start=start, stop=stop), map=program, reuse=True)
+
+    run(master, housekeeping, submit(master, numbers(5, 8)), master.volunteer(indexed))
+    result = run(master, housekeeping, submit(master, numbers(4, 8)), master.volunteer(indexed))
+    assert result == b"0\n1\n2\n3\n"
+
+
+@pytest.mark.parametrize("names", [("a", "a"), ("a", "a-", "a/b"), ("../a",), ("/a",), ("",), ("x" * 300,)])
+def test_files_that_cannot_all_be_placed_are_refused(master: Master, names: tuple[str, ...]) -> None:
+    """Of two of one name a container would see the last alone."""
+    files = [uploaded(master, name, b"%d" % number) for number, name in enumerate(names)]
+    spec = job_of(InputSpec(split="files", files_per_chunk=10))
+    with pytest.raises(InvalidJob, match="name"):
+        submit(master, spec, *files)
+    listed = b"\n".join(msgspec.json.encode(file) for file in files)
+    with pytest.raises(InvalidJob, match="name"):
+        master.submission.submit("ada", SubmitRequest(spec=spec, input_list=master.store.blobs.put(listed)), "")
+
+
+@pytest.mark.parametrize("made", [1, 3])
+def test_a_result_with_other_sections_than_asked_for_is_never_reduced(
+    master: Master, housekeeping: Housekeeping, made: int
+) -> None:
+    reduce = ReduceSpec(command=["sort"], partitions=2)
+    job = submit(master, job_of(InputSpec(split="lines"), reduce=reduce), uploaded(master, "x", LINES))
+    with pytest.raises(AssertionError, match=f"the result of chunk 0 has {made} sections"):
+        run(master, housekeeping, job, worker(master, by_key(made)))
+
+
+def test_a_list_of_inputs_and_inputs_beside_it_are_refused(master: Master) -> None:
+    file = uploaded(master, "x", LINES)
+    listed = master.store.blobs.put(msgspec.json.encode(file))
+    request = SubmitRequest(spec=job_of(InputSpec(split="lines")), inputs=[file], input_list=listed)
+    with pytest.raises(InvalidJob, match="either"):
+        master.submission.submit("ada", request, "")
+
+
+def test_an_input_that_is_gone_stops_its_own_job_alone(master: Master, housekeeping: Housekeeping) -> None:
+    file = uploaded(master, "x", LINES)
+    lost = submit(master, job_of(InputSpec(split="lines", chunk_size=1000)), file)
+    other = submit(master, job_of(InputSpec(split="range", stop=3)))
+    (master.store.blobs._root / file.digest[:2] / file.digest).unlink()  # type: ignore[attr-defined]
+    volunteer = master.volunteer()
+    leases = volunteer.send(volunteer.request(10)).leases
+    assert {lease.job for lease in leases} == {lost, other}
+    assert all(lease.input is None for lease in leases if lease.job == lost), "its worker asks for it, and is told"
+
+
+def test_a_long_url_reaches_the_workers(master: Master, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dockercomp.protocol.remote import Remote
+
+    monkeypatch.setattr("server.listing.look", lambda *_, **__: Remote(1000, '"e"'))
+    url = "https://bucket.example/x?X-Amz-Security-Token=" + "t" * 1500
+    submit(master, job_of(InputSpec(split="lines", fetch="workers")), InputFile(name="x", url=url))
+    volunteer = master.volunteer()
+    answer = msgspec.json.decode(msgspec.json.encode(volunteer.send(volunteer.request(1))), type=SyncAnswer)
+    assert answer.leases[0].fetch is not None and answer.leases[0].fetch[0].url == url
+
+
+@pytest.mark.parametrize("size", [10**15, 2**64])
+def test_a_url_that_claims_to_be_endless_is_refused(master: Master, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    from dockercomp.protocol.remote import Remote
+
+    monkeypatch.setattr("server.listing.look", lambda *_, **__: Remote(size, ""))
+    spec = job_of(InputSpec(split="lines", chunk_size=1))
+    with pytest.raises(InvalidJob):
+        submit(master, spec, InputFile(name="x", url="http://x.example/"))
+
+
+@pytest.mark.parametrize("size", [-1, 2**63])
+def test_a_forecast_of_impossible_sizes_says_so(master: Master, size: int) -> None:
+    files = [InputFile(name=f"{n}", digest="0" * 64, size=size) for n in range(2)]
+    with pytest.raises(InvalidJob):
+        spec = job_of(InputSpec(split="lines"))
+        master.submission.outlook("ada", spec, SubmitRequest(spec=spec, inputs=files))
+
+
+def test_results_are_found_whatever_was_run_meanwhile(master: Master, housekeeping: Housekeeping) -> None:
+    """Of the same program: over another input, and once more but cancelled at once."""
+    spec = job_of(InputSpec(split="lines", chunk_size=500), reuse=True)
+    one, two = uploaded(master, "one", LINES), uploaded(master, "two", LINES[1000:])
+    volunteer = worker(master, join)
+    run(master, housekeeping, submit(master, spec, one), volunteer)
+    run(master, housekeeping, submit(master, spec, two), volunteer)
+    count = computed(volunteer)
+    run(master, housekeeping, submit(master, spec, one), volunteer)
+    cancelled = submit(master, msgspec.structs.replace(spec, reuse=False), one)
+    master.store.jobs.end(cancelled, "cancelled", {"error": ""})
+    run(master, housekeeping, submit(master, spec, one), volunteer)
+    assert count() == 0
+
+
+def test_taken_over_chunks_are_not_walked_over_by_workers(master: Master, housekeeping: Housekeeping) -> None:
+    def numbers(start: int, stop: int) -> JobSpec:
+        return job_of(InputSpec(split="range", start=start, stop=stop), reuse=True)
+
+    run(master, housekeeping, submit(master, numbers(1, 2000)), master.volunteer(), want=500)
+    job = submit(master, numbers(0, 2002))
+    volunteer = master.volunteer()
+    for _ in range(4):
+        volunteer.work(1)
+        housekeeping.round(master.store.duties.now())
+    assert document_of(master, job)["state"] == "completed"
+
+
+def test_a_job_that_waited_begins_once(master: Master, housekeeping: Housekeeping) -> None:
+    """A housekeeper that was thought dead comes late: what others were given since must stay."""
+    first = submit(master, job_of(InputSpec(split="lines", chunk_size=500)), uploaded(master, "x", LINES))
+    second = submit(master, job_of(InputSpec(split="lines", chunk_size=100)), InputFile(name="x", job=first))
+    waiting = document_of(master, second)
+    volunteer = worker(master, join)
+    run(master, housekeeping, first, volunteer)
+    housekeeping.round(master.store.duties.now())
+    volunteer.send(volunteer.request(3))
+    assert document_of(master, second)["stages"]["0"]["cursor"] == 3
+    assert not housekeeping._inputs_of_jobs.resolve(waiting)
+    assert document_of(master, second)["stages"]["0"]["cursor"] == 3
