@@ -5,7 +5,20 @@ from flask_limiter import Limiter
 from flask_login import LoginManager
 
 from server.api.services import Services
-from server.dashboard import chunks, clients, doors, headers, jobs, overview, refusals, results, volunteers, wording
+from server.dashboard import (
+    chunks,
+    clients,
+    doors,
+    headers,
+    jobs,
+    overview,
+    refusals,
+    results,
+    tasks,
+    volunteers,
+    wording,
+)
+from server.labelling import Labelling
 from server.people import People
 
 
@@ -18,7 +31,7 @@ def register(app: Flask, services: Services, people: People, limiter: Limiter, l
     inside = [part.make(services) for part in (overview, clients, jobs, results, chunks, volunteers)]
     for blueprint in inside:
         blueprint.before_request(doors.only_people)
-    for blueprint in (entrance, *inside):
+    for blueprint in (entrance, *inside, *tasks.make(services, Labelling(services.store, services.inputs), limiter)):
         refusals.answer_as_pages(blueprint)
         app.register_blueprint(blueprint)
     refusals.unknown_addresses(app)

@@ -8,10 +8,10 @@ from dockercomp.protocol.views import ChunkView
 from server.api.results import checked_state, chunk_view, stage_number, stored_chunk
 from server.api.services import Services
 from server.dashboard.live import Part, show
-from server.dashboard.results import as_picture, look
+from server.dashboard.results import answers_of, as_picture, look
 from server.lifecycle import Chunk
 from server.results import has_files
-from server.running import stages_of
+from server.running import asks_people, running_job, stages_of
 from server.store.connection import Document
 
 PAGE = 50
@@ -46,7 +46,9 @@ def make(services: Services) -> Blueprint:
         return show("dashboard/chunks/chunk.html", parts, job=document, chunk=view)
 
     def now(document: Document, found: Chunk, view: ChunkView) -> dict[str, Any]:
-        context: dict[str, Any] = {"job": document, "chunk": view, "files": None, "seen": None}
+        context: dict[str, Any] = {"job": document, "chunk": view, "files": None, "seen": None, "answers": {}}
+        if asks_people(running_job(document).spec, found.stage):
+            context["answers"] = answers_of(services, found)
         if found.state != "accepted":
             return context
         last = found.stage == len(document["stages"]) - 1

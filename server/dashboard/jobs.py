@@ -42,17 +42,17 @@ def make(services: Services) -> Blueprint:
             raise NotFound(f"There is no job {job}.")
         view = describing.job(document, pool())
         running = view.state == "running"
-        may_cancel = running and (current_user.role == "admin" or current_user.id == view.owner)
+        owns = current_user.role == "admin" or current_user.id == view.owner
         parts = {
             "actions": Part(
-                "dashboard/jobs/actions.html", lambda: {"job": view, "may_cancel": may_cancel}, 2 * running
+                "dashboard/jobs/actions.html", lambda: {"job": view, "may_cancel": running and owns}, 2 * running
             ),
             "progress": Part("dashboard/jobs/progress.html", lambda: {"job": view}, 2 if running else 0),
             "result": Part("dashboard/results/result.html", lambda: results.result(services, document), 5 * running),
             "plots": Part("dashboard/results/plots.html", lambda: results.plots(services, document), 5 * running),
             "failures": Part("dashboard/jobs/failures.html", lambda: failures(document, view), 5 if running else 0),
         }
-        return show("dashboard/jobs/job.html", parts, job=view, spec=document["spec"])
+        return show("dashboard/jobs/job.html", parts, job=view, spec=document["spec"], owns=owns)
 
     @pages.post("/<job>/cancel")
     def cancel(job: str) -> AnyResponse:

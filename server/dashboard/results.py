@@ -5,8 +5,10 @@ from typing import Any
 from flask import Blueprint, Response, render_template, request
 
 from dockercomp.protocol.errors import DockercompError, NotFound, NotPlottable
+from server.answers import Answers
 from server.api.services import Services
 from server.dashboard.preview import LOOK, Preview, preview
+from server.lifecycle import Chunk
 from server.plots.raster import shown
 from server.plots.reading import MOST_BYTES, CannotPlot
 from server.results import has_files
@@ -14,6 +16,7 @@ from server.store.blobs import BlobReader
 from server.store.connection import Document
 
 _FILES_ON_THE_JOBS_PAGE = 8
+_ANSWERS_ON_THE_JOBS_PAGE = 12
 _FILES = 50
 _NAMES_OF_PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".ppm", ".pgm", ".pbm", ".pnm", ".tif", ".tiff", ".bmp")
 
@@ -40,7 +43,24 @@ def make(services: Services) -> Blueprint:
         document, name = services.job(job), request.args.get("name", "")
         return as_picture(services.results.file(document, name) if name else services.results.whole(document))
 
+    @pages.get("/answers.csv")
+    def answers(job: str) -> Response:
+        document = services.job(job)
+        if document["spec"]["map"].get("question") is None:
+            raise NotFound(f"job {job} asks nobody")
+        headers = {"Content-Disposition": f'attachment; filename="answers-{job}.csv"'}
+        return Response(_answers(services).csv(document), content_type="text/csv; charset=utf-8", headers=headers)
+
     return pages
+
+
+def _answers(services: Services) -> Answers:
+    return Answers(services.store, services.names)
+
+
+def answers_of(services: Services, chunk: Chunk) -> dict[str, str]:
+    """What people answered about a chunk, by digest."""
+    return _answers(services).of({replica.digest for replica in chunk.replicas if replica.digest})
 
 
 def result(services: Services, document: Document) -> dict[str, Any]:
@@ -52,6 +72,8 @@ def result(services: Services, document: Document) -> dict[str, Any]:
     if not completed and not (context["so_far"] and context["so_far"].results):
         return context
     try:
+        if document["spec"]["map"].get("question") is not None:
+            context["answers"] = _answers(services).page(document, limit=_ANSWERS_ON_THE_JOBS_PAGE)
         if has_files(document):
             context["files"] = services.results.files(document, "", _FILES_ON_THE_JOBS_PAGE)
         else:

@@ -37,11 +37,12 @@ class Points:
         return f"A {kind} chart of {names} by {self.x_name}: {len(self.x)} points, {first}the last is {self.x[-1]}."
 
 
-def as_csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """CSV with a header; numbers are written so that reading them gives them back, gaps as nothing."""
+def as_csv(header: Sequence[str] | None, rows: Iterable[Sequence[object]]) -> str:
+    """CSV, with a header or without; numbers are written so that reading them gives them back, gaps as nothing."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(header)
+    if header is not None:
+        writer.writerow(header)
     writer.writerows([_plain(cell) for cell in row] for row in rows)
     return out.getvalue()
 

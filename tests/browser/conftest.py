@@ -1,11 +1,14 @@
 """A real master, a real browser, and watched pages: any error, policy violation or foreign request fails the test."""
 
+import hashlib
+import io
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,7 +16,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
 
 from dockercomp.protocol.orders import InputSpec, JobSpec, ProgramSpec, VerifySpec
-from dockercomp.protocol.views import JobView, SubmitRequest
+from dockercomp.protocol.views import InputFile, JobView, SubmitRequest
 from server.people import People, Role
 from tests.browser.simulated_worker import SimulatedWorker
 from tests.integration.masters import RunningMaster, running_master
@@ -81,7 +84,7 @@ class Watch:
 
     def console(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning") and not any(text in message.text for text in self.expected):
-            self.wrong.append(f"console {message.type}: {message.text}")
+            self.wrong.append(f"console {message.type}: {message.text} ({message.location.get('url', '')})")
 
     def request(self, request: Request) -> None:
         target = urlsplit(request.url)
@@ -152,25 +155,41 @@ def as_person(visitor: Callable[..., Visitor], session_of: Callable[[str], Any])
 
 
 @pytest.fixture
-def worker(master: RunningMaster) -> Callable[..., SimulatedWorker]:
-    """Makes clients that have synced once."""
+def worker(master: RunningMaster) -> Iterator[Callable[..., SimulatedWorker]]:
+    """Makes clients that have synced once; they retire at the end of the test."""
+    started: list[SimulatedWorker] = []
 
     def make(hostname: str = "", **options: object) -> SimulatedWorker:
         hostname = hostname or f"pc-{secrets.token_hex(3)}"
         made = SimulatedWorker(master.url, master.enrolment_token(), hostname, **options)  # type: ignore[arg-type]
         made.apply(made.sync().allocation)
         made.sync()
+        started.append(made)
         return made
 
-    return make
+    yield make
+    for each in started:
+        each.retire()
 
 
 @pytest.fixture
 def job(master: RunningMaster) -> Iterator[Callable[..., str]]:
-    """Submits jobs over ranges; cancelled at the end of the test."""
+    """Submits jobs, by default over ranges; cancelled at the end of the test."""
     admin, made = master.admin(), []
 
-    def make(name: str = "numbers", chunks: int = 4, quorum: int = 2, retries: int = 3, **changes: object) -> str:
+    def upload(data: bytes) -> str:
+        digest = hashlib.sha256(data).hexdigest()
+        admin.upload(digest, len(data), io.BytesIO(data))
+        return digest
+
+    def make(
+        name: str = "numbers",
+        chunks: int = 4,
+        quorum: int = 2,
+        retries: int = 3,
+        files: Mapping[str, bytes] = MappingProxyType({}),
+        **changes: object,
+    ) -> str:
         options: dict[str, object] = {
             "image": "dockercomp/python",
             "input": InputSpec(split="range", start=0, stop=chunks, per_chunk=1),
@@ -180,7 +199,8 @@ def job(master: RunningMaster) -> Iterator[Callable[..., str]]:
             **changes,
         }
         spec = JobSpec(name=name, retries=retries, **options)  # type: ignore[arg-type]
-        made.append(admin.call("submit", JobView, SubmitRequest(spec=spec)).id)
+        inputs = [InputFile(name=name, digest=upload(data), size=len(data)) for name, data in files.items()]
+        made.append(admin.call("submit", JobView, SubmitRequest(spec=spec, inputs=inputs)).id)
         return made[-1]
 
     yield make

@@ -33,6 +33,11 @@ def told_apart(lease: Lease) -> bytes:
     return f"{lease.start}-{lease.stop}\n".encode()
 
 
+def done(lease: Lease, payload: bytes) -> ResultReport:
+    digest = hashlib.sha256(payload).hexdigest()
+    return ResultReport(lease=lease.id, outcome="done", digest=digest, size=len(payload), payload=payload)
+
+
 @dataclass
 class SimulatedWorker:
     url: str
@@ -93,6 +98,10 @@ class SimulatedWorker:
         self.held += self.last.leases
         return self.last
 
+    def retire(self) -> None:
+        """Leave for good, as an uninstalled worker does."""
+        self._connection.request("client_retire")
+
     def apply(self, allocation: Allocation, *, verified: bool = True, note: str = "") -> None:
         """Make the containers what `allocation` says, and read their limits back. Told to the master by `sync`."""
         self.containers = [self._container(number, allocation) for number in range(1, allocation.containers + 1)]
@@ -106,15 +115,11 @@ class SimulatedWorker:
         )
 
     def work(self, want: int, result: bytes | Program = told_apart) -> None:
-        """Take chunks and report what they give."""
-        self.sync(want)
-        for lease in self.held:
-            payload = result if isinstance(result, bytes) else result(lease)
-            digest = hashlib.sha256(payload).hexdigest()
-            self.results.append(
-                ResultReport(lease=lease.id, outcome="done", digest=digest, size=len(payload), payload=payload)
-            )
-        self.held = []
+        """Take chunks, as many as there are up to `want`, and report what they give. They are dealt in portions."""
+        while want > 0 and self.sync(want).leases:
+            want -= len(self.held)
+            self.results = [done(lease, result if isinstance(result, bytes) else result(lease)) for lease in self.held]
+            self.held = []
         self.sync()
 
     def fail(self, want: int, failure: Failure) -> None:

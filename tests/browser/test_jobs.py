@@ -41,7 +41,9 @@ def test_a_failed_job_says_why_with_the_head_and_tail_of_the_log(
     )
     worker().fail(1, failure)
     page = as_person().open(f"/jobs/{made}")
-    expect(page.get_by_text("Failed: 1 of 1 chunks failed: number 0. Chunk 0 failed 1 times; the last time: exit code 3")).to_be_visible()
+    expect(
+        page.get_by_text("Failed: 1 of 1 chunks failed: number 0. Chunk 0 failed 1 times; the last time: exit code 3")
+    ).to_be_visible()
     log = page.get_by_label("Log", exact=True)
     expect(log).to_contain_text("<script>first</script>")
     expect(log).to_contain_text("the last line")

@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 
 from dockercomp.protocol import bundle
 from dockercomp.protocol.messages import Failure
-from dockercomp.protocol.orders import PlotSpec, ProgramSpec
+from dockercomp.protocol.orders import InputSpec, PlotSpec, ProgramSpec
 from tests.browser.conftest import AXE, Visitor
 from tests.browser.simulated_worker import SimulatedWorker
 from tests.integration.masters import RunningMaster
@@ -23,6 +23,10 @@ SCREENS: dict[str, dict[str, Any]] = {
 }
 
 
+NARROW = ("overview", "result", "question")
+"""Pages whose accessibility is looked at on a telephone too; the others differ there in width alone."""
+
+
 @pytest.fixture
 def paths(worker: Callable[..., SimulatedWorker], job: Callable[..., str]) -> Paths:
     """Every page, with something on it."""
@@ -35,6 +39,8 @@ def paths(worker: Callable[..., SimulatedWorker], job: Callable[..., str]) -> Pa
     for each in (first, worker()):
         each.work(10)
     chunk = f"{running}.0.000000000000"
+    asking = ProgramSpec(question="What is it?", choices=["cat", "dog"])
+    people = job("labels", input=InputSpec(split="files"), map=asking, image="", files={"a.txt": b"Meow"})
     return {
         "overview": "/",
         "clients": "/clients",
@@ -47,6 +53,9 @@ def paths(worker: Callable[..., SimulatedWorker], job: Callable[..., str]) -> Pa
         "result": f"/jobs/{done}",
         "files": f"/jobs/{done}/files",
         "file": f"/jobs/{done}/file?name=000000000/n.tsv",
+        "tasks": "/tasks",
+        "question": f"/tasks/{people}",
+        "job that asks": f"/jobs/{people}",
         "volunteers": "/volunteers",
     }
 
@@ -72,7 +81,7 @@ def test_every_page_is_accessible_and_fits_its_screen(
     wrong: dict[str, list[str]] = {}
     for name, path in paths.items():
         page.goto(person.home + path)
-        wrong[name] = violations(page)
+        wrong[name] = violations(page) if screen != "phone" or name in NARROW else []
         if page.evaluate("document.documentElement.scrollWidth > window.innerWidth"):
             wrong[name].append("scrolls sideways")
     assert {name: found for name, found in wrong.items() if found} == {}

@@ -42,7 +42,7 @@ def test_a_plot_is_seen_and_kept_as_svg_png_and_csv(as_person: Person, worker: W
     shown = page.get_by_role("img", name="Länder. A bar chart of n by x: 3 points")
     expect(shown).to_be_visible(timeout=LOOKS)
     expect(page.get_by_text("Plot 2, 'None', cannot be drawn: the result has no column '9'")).to_be_visible()
-    assert page.evaluate("document.getElementById('plot-1').naturalWidth") == 800
+    expect(page.locator("#plot-1")).to_have_js_property("naturalWidth", 800)
     name, svg = saved(page, "link", "Save Länder as SVG")
     assert name == "drawn-1.svg" and b"Land 2" in svg
     name, png = saved(page, "button", "Save Länder as PNG")
@@ -94,7 +94,7 @@ def test_files_are_listed_seen_and_saved(as_person: Person, worker: Worker, job:
     page.get_by_role("link", name="imágenes/#1.png", exact=True).click()
     seen = page.get_by_role("img", name="Picture that is the file")
     expect(seen).to_be_visible()
-    assert seen.evaluate("picture => picture.naturalWidth") == 30
+    expect(seen).to_have_js_property("naturalWidth", 30)
     assert saved(page, "link", "Download (") == ("#1.png", picture("#a0b0c0"))
 
 

@@ -46,3 +46,10 @@ document.body.addEventListener("click", (event) => {
     setTimeout(() => URL.revokeObjectURL(link.href), 10000);
   });
 });
+
+// Buttons with data-key are pressed by that key, unless something is being typed.
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.altKey || event.metaKey || event.repeat || event.target.matches("input, textarea, select")) return;
+  const button = document.querySelector(`[data-key="${CSS.escape(event.key)}"]`);
+  if (button) button.click();
+});
