@@ -15,9 +15,11 @@ import structlog
 
 from dockercomp.protocol.errors import Unavailable
 from server import lifecycle
+from server.beside import Beside
 from server.jobs import InputsOfJobs
 from server.lifecycle import Chunk
 from server.measuring import Measuring
+from server.notifying import Notifying
 from server.reopening import Reopening
 from server.running import able, running_job
 from server.scheduling import Scheduling
@@ -39,6 +41,7 @@ OPEN_RANGE_S = 30.0
 
 
 SWEEP_S = 30.0
+NOTICES_EVERY_S = 5.0
 
 
 class Housekeeping:
@@ -53,6 +56,8 @@ class Housekeeping:
         self._reopening = Reopening(store)
         self._measuring = Measuring(store, settings.silent_after_s)
         self._tidying = Tidying(store, sources, settings)
+        self._notifying, self._telling = Notifying(store, settings), Beside("telling")
+        self._next_notices: float | None = None
         self._inputs_of_jobs = InputsOfJobs(store, sources, private_urls=settings.private_urls)
         self._last_sweep = 0.0
 
@@ -75,6 +80,10 @@ class Housekeeping:
                 self._try("take over earlier results", self._inputs_of_jobs.reuse.take_over, job)
         self._try("measure", self._measuring.measure, running, now)
         self._try("tidy up", self._tidying.round, now)
+        if self._next_notices is not None and now >= self._next_notices:
+            self._telling.start(self._notifying.round, now)
+        if self._next_notices is None or now >= self._next_notices:
+            self._next_notices = now + NOTICES_EVERY_S
         for ended in self._store.jobs.unswept():
             self._try("cancel what is open of an ended job", self._cancel_open, ended)
         if now - self._last_sweep >= SWEEP_S:

@@ -5,7 +5,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote_plus
+from urllib.parse import quote_plus, urlsplit
 
 from dockercomp.machine import configuration
 from dockercomp.machine.configuration import ConfigurationError
@@ -36,6 +36,9 @@ class Settings:
     """Ended jobs are removed after so many days; 0: never."""
     keep_addresses_days: float = 30.0
     """Addresses of silent clients are forgotten after so many days; 0: never."""
+    smtp: str = ""
+    """The mail server: smtp:// or smtps:// with user and password where it needs them. Empty: no mail is sent."""
+    mail_from: str = "dockercomp@localhost"
     private_urls: bool = False
     """Whether scientists' URLs may lead into the master's own network."""
     retire_after_s: float = 14 * 24 * 3600.0
@@ -81,9 +84,19 @@ def read(environ: Mapping[str, str] = os.environ, path: Path | None = None) -> S
         keep_addresses_days=configuration.number(
             values.get("DC_KEEP_ADDRESSES_DAYS", "30"), "DC_KEEP_ADDRESSES_DAYS", 0, 36500
         ),
+        smtp=_smtp(values.get("DC_SMTP", "")),
+        mail_from=values.get("DC_MAIL_FROM", "dockercomp@localhost"),
         private_urls=values.get("DC_PRIVATE_URLS") == "yes",
         public_url=values.get("DC_PUBLIC_URL", "").rstrip("/"),
     )
+
+
+def _smtp(address: str) -> str:
+    """Raises ConfigurationError where it is no address of a mail server."""
+    parts = urlsplit(address)
+    if address and (parts.scheme not in ("smtp", "smtps") or not parts.hostname):
+        raise ConfigurationError("DC_SMTP must be smtp://[USER:PASSWORD@]HOST[:PORT] or smtps://…")
+    return address
 
 
 def _mongo_uri(values: Mapping[str, str]) -> str:

@@ -3,11 +3,9 @@
 Freeing goes through all references of all jobs and may take minutes, so it runs beside the other duties.
 """
 
-import threading
-
 import structlog
 
-from dockercomp.protocol.errors import Unavailable
+from server.beside import Beside
 from server.removal import Removal
 from server.settings import Settings
 from server.sources import Sources
@@ -27,7 +25,7 @@ class Tidying:
         self._removal = Removal(store, sources)
         self._next = 0.0
         self._next_uploads: float | None = None
-        self._freeing: threading.Thread | None = None
+        self._freeing = Beside("freeing")
 
     def round(self, now: float) -> None:
         """Do what is due at `now`, the database's time; freeing is left to a thread, one at a time."""
@@ -35,10 +33,8 @@ class Tidying:
             return
         self._next = now + EVERY_S
         self.expire(now)
-        idle = self._freeing is None or not self._freeing.is_alive()
-        if idle and (self._uploads_due(now) or self._removal.due(now)):
-            self._freeing = threading.Thread(target=self._free, args=(now,), name="freeing", daemon=True)
-            self._freeing.start()
+        if self._uploads_due(now) or self._removal.due(now):
+            self._freeing.start(self._free, now)
 
     def expire(self, now: float) -> None:
         """Remove jobs, and forget addresses, that are older than they are kept."""
@@ -56,12 +52,8 @@ class Tidying:
         return now >= self._next_uploads
 
     def _free(self, now: float) -> None:
-        try:
-            self._removal.free_removed(now)
-            if self._uploads_due(now):
-                self._next_uploads = now + UPLOADS_EVERY_S
-                self._removal.free_uploads(now)
-        except Unavailable as error:
-            _log.warning("the store cannot be reached", error=str(error))
-        except Exception:  # what is not known for certain to be unused stays
-            _log.exception("freeing failed; nothing more is freed for now")
+        """Where anything fails, what is not known for certain to be unused stays."""
+        self._removal.free_removed(now)
+        if self._uploads_due(now):
+            self._next_uploads = now + UPLOADS_EVERY_S
+            self._removal.free_uploads(now)

@@ -14,6 +14,8 @@ from pymongo.errors import DuplicateKeyError
 
 from .connection import DATABASE_TIME, QUICK, Document, store_errors
 
+_OF_THE_END = ("ended", "error", "swept", "missing", "missing_count", "samples", "slow", "told", "notice")
+"""What a job that runs again forgets."""
 _ENDED = ("completed", "failed", "cancelled")
 _LIGHT = {"order": 0, "signature": 0, "open_ranges": 0}
 """Left out where many jobs are read."""
@@ -235,7 +237,7 @@ class Jobs:
 
     def run_again(self, job: str) -> bool:
         """Let a failed or cancelled job run; until `opened` it is marked as one whose chunks are being opened."""
-        forgotten = dict.fromkeys(("ended", "error", "swept", "missing", "missing_count", "samples", "slow"), "")
+        forgotten = dict.fromkeys(_OF_THE_END, "")
         ended = {"_id": job, "state": {"$in": ["failed", "cancelled"]}}
         with store_errors():
             change = {"$set": {"state": "running", "reopening": True}, "$unset": forgotten}
@@ -277,6 +279,29 @@ class Jobs:
         """The last of a removed job."""
         with store_errors():
             self._jobs.delete_one({"_id": job, "state": "removed"})
+
+    def with_somebody_to_tell(self, limit: int = 500) -> list[Document]:
+        """Jobs whose scientist wants to be told, that run or whose end was not told yet; running ones first."""
+        told = {"$in": ["$state", {"$ifNull": ["$told", []]}]}
+        query = {"spec.notify": {"$exists": True}, "state": {"$ne": "removed"}, "$expr": {"$not": [told]}}
+        with store_errors():
+            return list(self._jobs.find(query, _LIGHT).sort("state", -1).limit(limit))
+
+    def told(self, job: str, event: str) -> None:
+        """Everybody was told, or tried often enough."""
+        with store_errors():
+            change = {"$addToSet": {"told": event}, "$unset": {"notice": ""}, "$inc": {"notices": 1}}
+            self._jobs.update_one({"_id": job}, change)
+
+    def note_notice(self, job: str, fields: Document) -> None:
+        """What is known of telling, also of a job that has ended."""
+        with store_errors():
+            self._jobs.update_one({"_id": job}, {"$set": fields})
+
+    def waits_no_longer(self, job: str) -> None:
+        """If it waits again, that is told again."""
+        with store_errors():
+            self._jobs.update_one({"_id": job}, {"$unset": {"waits_since": ""}, "$pull": {"told": "waits"}})
 
     def unswept(self, limit: int = 20) -> list[str]:
         """Ended jobs whose open chunks have not been cancelled yet."""

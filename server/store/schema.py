@@ -29,6 +29,8 @@ INDEXES: dict[str, list[IndexModel]] = {
     "jobs": [
         # Which jobs run, oldest first?
         IndexModel([("state", ASCENDING), ("created", ASCENDING)], name="state"),
+        # Of which jobs does somebody want to be told? Few, of most installations none.
+        IndexModel([("state", ASCENDING)], name="notify", partialFilterExpression={"spec.notify": {"$exists": True}}),
         # The newest jobs, a page at a time.
         IndexModel([("created", DESCENDING), ("_id", DESCENDING)], name="newest"),
         # Did this owner run the same program before?
