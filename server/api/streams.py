@@ -17,13 +17,15 @@ _TAIL = 2000
 
 
 def job_running(services: Services, caller: Caller, _: None, job: str) -> RunningPage:
-    document = services.job(job)
-    if document["state"] != "running":
-        return RunningPage(chunks=[])
-    found = services.store.streams.of_job(job, _MOST)
-    return RunningPage(
-        chunks=[_chunk(document, each) for each in found if each["ago"] < services.settings.silent_after_s]
-    )
+    return RunningPage(chunks=running_chunks(services, services.job(job), _MOST))
+
+
+def running_chunks(services: Services, job: Document, most: int) -> list[RunningChunk]:
+    """The chunks of a job that run now and have said so lately."""
+    if job["state"] != "running":
+        return []
+    found = services.store.streams.of_job(job["_id"], most)
+    return [_chunk(job, each) for each in found if each["ago"] < services.settings.silent_after_s]
 
 
 def job_stream(services: Services, caller: Caller, _: None, job: str) -> Response:
@@ -49,7 +51,7 @@ def _chunk(job: Document, found: Document) -> RunningChunk:
         seconds=found["seconds"] + found["ago"],
         progress=found["progress"],
         message=found["message"],
-        log_tail=joined(found.get("log", []))[1].decode(errors="replace")[-_TAIL:],
+        log_tail=joined(found.get("log") or [])[1].decode(errors="replace")[-_TAIL:],
         checkpoint=found["checkpoint"],
     )
 
