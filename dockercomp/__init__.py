@@ -29,7 +29,9 @@ _API = {
 __all__ = ["Client", "DockercompError", "Executor", "Job", "JobFailed", "RemoteError"]
 
 
-def __getattr__(name: str) -> object:
-    if name not in _API:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_API[name], __name__), name)
+if not TYPE_CHECKING:  # for which it would make any name a right one
+
+    def __getattr__(name: str) -> object:
+        if name not in _API:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(import_module(_API[name], __name__), name)

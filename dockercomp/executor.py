@@ -21,6 +21,7 @@ from .dispatch import Running, Waiting
 from .gathering import Gathered
 from .outcomes import Outcome
 from .pickling import NotTravelling
+from .protocol.errors import InvalidJob
 
 if TYPE_CHECKING:
     from .client import Client
@@ -63,6 +64,7 @@ class Executor(futures.Executor):
         self._thread: threading.Thread | None = None
         self._shut = self._abandoned = False
         spec_of(options, "", "checked:now")
+        _check_size(chunk_size)
         with self._calls():
             pass
 
@@ -99,6 +101,7 @@ class Executor(futures.Executor):
         Submits everything at once; `buffersize` means nothing here. Raises what submitting does, and, where its turn
         comes, what the future of that call would; TimeoutError where a result is not there `timeout` seconds from now.
         """
+        _check_size(chunksize)
         until = None if timeout is None else time.monotonic() + timeout
         with self._calls() as calls:
             for args in zip(*iterables, strict=False):
@@ -236,6 +239,11 @@ class Executor(futures.Executor):
             return
         with self._changed:
             self._running.remove(running)
+
+
+def _check_size(chunk_size: int | None) -> None:
+    if chunk_size is not None and chunk_size < 1:
+        raise InvalidJob(f"a chunk has at least one call, not {chunk_size}")
 
 
 def _client() -> "Client":

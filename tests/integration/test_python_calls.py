@@ -84,8 +84,9 @@ def test_results_come_while_others_still_run(client: Client) -> None:
         assert quick.result(timeout=50) == 0
         assert not slow.done()
         wait_until(slow.running)
-        assert not slow.cancel(), "what runs cannot be cancelled"
         job = next(client.jobs())
+        wait_until(lambda: [each.index for each in client.job(job.id).running()] == [1])
+        assert not slow.cancel(), "what runs cannot be cancelled"
         client.job(job.id).cancel()
         with pytest.raises(JobFailed, match="was cancelled"):
             slow.result(timeout=60)
@@ -228,9 +229,19 @@ def test_leaving_the_results_of_a_map_stops_its_job(client: Client) -> None:
     assert (next(client.jobs()).name, next(client.jobs()).state) == ("left", "cancelled")
 
 
-def test_arrays_of_numpy_from_an_image_that_has_it(client: Client) -> None:
-    """The base image has none: the sentence says so."""
+def test_arrays_of_numpy_travel_both_ways(client: Client, shelf: Shelf) -> None:
     import numpy as np
 
+    def means(table: Any) -> Any:
+        return table.mean(axis=0), table.max(), table.dtype
+
+    tables = [np.arange(6.0).reshape(2, 3) * factor for factor in (1, 2)]
     with pytest.raises(RemoteError, match=r"No module named 'numpy'.*use an image"):
-        next(client.map(np.sum, [[1, 2]]))
+        next(client.map(means, tables))
+    shelf.need("dockercomp/images")
+    results = client.map(lambda table: means(table)[:2], tables, image="dockercomp/images")
+    for (columns, largest), table in zip(results, tables, strict=True):
+        assert np.array_equal(columns, table.mean(axis=0)) and columns.dtype == table.dtype
+        assert type(largest) is np.float64 and largest == table.max()
+    with pytest.raises(RemoteError, match=r"numpy\.dtype.*return plain data"):
+        next(client.map(means, tables, image="dockercomp/images"))

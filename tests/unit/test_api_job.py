@@ -88,4 +88,4 @@ def test_without_arguments_it_finds_the_master_that_the_environment_names(
 def test_the_package_names_its_api_and_nothing_else() -> None:
     assert all(hasattr(dockercomp, name) for name in dockercomp.__all__)
     with pytest.raises(AttributeError, match="no attribute 'Clinet'"):
-        _ = dockercomp.Clinet
+        _ = dockercomp.Clinet  # type: ignore[attr-defined]

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from dockercomp import Client, Executor
 from dockercomp.calloptions import CallOptions, spec_of
 from dockercomp.calls import Calls
 from dockercomp.master import Master
@@ -280,6 +281,14 @@ def test_options_are_those_of_a_job_file() -> None:
 def test_impossible_options_are_refused(options: Any, words: str) -> None:
     with pytest.raises(InvalidJob, match=words):
         spec_of(options, "f", "m:f")
+
+
+def test_a_chunk_has_at_least_one_call(master: FakeMaster) -> None:
+    with Client(master.url, TOKEN) as client:
+        with pytest.raises(InvalidJob, match="at least one call, not 0"):
+            client.map(abs, [1], chunk_size=0)
+        with pytest.raises(InvalidJob, match="at least one call, not -1"):
+            Executor(client=client).map(abs, [1], chunksize=-1)
 
 
 def test_an_image_that_the_master_lacks(master: FakeMaster, tmp_path: Path) -> None:
