@@ -21,6 +21,8 @@ from typing import IO, Protocol
 from dockercomp.protocol.errors import BadRequest, ChecksumMismatch, NotFound
 from dockercomp.protocol.messages import PART_LIMIT
 
+from .behind import Behind
+
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _BLOCK = 1024 * 1024
 
@@ -87,6 +89,7 @@ class DirectoryBlobs:
         self._root = root
         self._partial = root / "partial"
         self._partial.mkdir(parents=True, exist_ok=True)
+        self._behind = Behind()
 
     def has(self, digest: str) -> bool:
         path = self._path(digest)
@@ -113,13 +116,19 @@ class DirectoryBlobs:
             return self.received(digest)
         with (self._partial / check_digest(digest)).open("ab") as file:
             fcntl.flock(file, fcntl.LOCK_EX)  # two masters may take parts of one upload
-            here = os.fstat(file.fileno()).st_size
+            before = os.fstat(file.fileno())
+            here = before.st_size
             if self.has(digest) or offset != here:
                 return self.received(digest)
             file.write(data)
             file.flush()
-            if here + len(data) == size:
-                self._finish(digest, file)
+            partial, after = self._partial / digest, os.fstat(file.fileno())
+            if len(data) == size:
+                self._finish(digest, file, hashlib.sha256(data).hexdigest())
+            else:
+                self._behind.wrote(partial, before, after, data)
+                if after.st_size == size:
+                    self._finish(digest, file, self._behind.digest(partial, after))
             return here + len(data)
 
     def put(self, data: bytes) -> str:
@@ -192,11 +201,13 @@ class DirectoryBlobs:
     def _path(self, digest: str) -> Path:
         return self._root / check_digest(digest)[:2] / digest
 
-    def _finish(self, digest: str, file: IO[bytes]) -> None:
+    def _finish(self, digest: str, file: IO[bytes], found: str | None) -> None:
+        """`found` is the digest of its bytes, where that is known."""
         os.fsync(file.fileno())
         partial = self._partial / digest
-        with partial.open("rb") as whole:
-            found = hashlib.file_digest(whole, "sha256").hexdigest()
+        if found is None:
+            with partial.open("rb") as whole:
+                found = hashlib.file_digest(whole, "sha256").hexdigest()
         if found != digest:
             partial.unlink()
             raise ChecksumMismatch(f"the upload's SHA-256 is {found}, not {digest}; send it again from the beginning")

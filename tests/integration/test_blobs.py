@@ -55,6 +55,35 @@ def test_what_does_not_match_its_name_is_never_seen_and_can_be_sent_again(blobs:
     assert blobs.has(sha(data))
 
 
+def test_an_upload_through_several_masters_is_checked_whole(tmp_path: Path) -> None:
+    """Each remembers what it has seen of an upload; none may trust that where another had a hand in it."""
+    data = secrets.token_bytes(1000)
+    one, other = DirectoryBlobs(tmp_path), DirectoryBlobs(tmp_path)
+    for store, start in ((one, 0), (other, 300), (one, 600)):
+        store.append(sha(data), start, 1000, data[start : start + 300])
+    other.append(sha(data), 900, 1000, data[900:])
+    assert b"".join(stream(one.open(sha(data)))) == data
+
+
+def test_what_another_master_began_anew_is_not_taken_for_what_was_here(tmp_path: Path) -> None:
+    data, wrong = secrets.token_bytes(1000), secrets.token_bytes(500)
+    one, other = DirectoryBlobs(tmp_path), DirectoryBlobs(tmp_path)
+    one.append(sha(data), 0, 1000, data[:500])
+    other.drop_unfinished(time.time() + 1000)
+    other.append(sha(data), 0, 1000, wrong)
+    with pytest.raises(ChecksumMismatch):
+        one.append(sha(data), 500, 1000, data[500:])
+    assert not one.has(sha(data))
+
+
+def test_many_unfinished_uploads_at_once(blobs: BlobStore) -> None:
+    uploads = [secrets.token_bytes(100) for _ in range(200)]
+    for start in (0, 50):
+        for data in uploads:
+            blobs.append(sha(data), start, 100, data[start : start + 50])
+    assert all(blobs.has(sha(data)) for data in uploads)
+
+
 def test_an_empty_blob(blobs: BlobStore) -> None:
     assert blobs.open(blobs.put(b"")).size == 0
 
