@@ -178,7 +178,7 @@ class WarmContainer:
 
     def _step(self, program: ProgramSpec, task: Task, live: Live) -> Outcome:
         """Run one program over the task's input."""
-        told = Told(live, files=_files(program))
+        told = Told(live, input=task.input, files=_files(program))
         try:
             clear(self._folders.input)
             if program is stage_of(self._order, task.stage).program:  # a combine program has no checkpoints
@@ -191,8 +191,7 @@ class WarmContainer:
             encoded = run.encode()
         except OSError as error:
             return Outcome(failure=Failure(reason="input", message=f"the chunk's input cannot be given: {error}"))
-        outcome = self._run(encoded, told)
-        return outcome if outcome.failure else replace(outcome, input_digest=digest_of(task.input))
+        return self._run(encoded, told)
 
     def cancel(self) -> None:
         """Abort what runs now; its Outcome is a failure with reason `refused`."""
@@ -221,18 +220,22 @@ class WarmContainer:
             failure = reception.failure(
                 end,
                 cancelled=self._cancelled,
-                out_of_memory=self._out_of_memory() if self._oom_kills() > oom_before else "",
+                out_of_memory=lambda: self._oom_kills() > oom_before,
+                memory=self._size.memory_limit,
                 time_limit=self._order.resources.time_limit,
             )
-            used = Outcome(failure=failure, cpu_s=end.cpu_s, wall_s=end.wall_s, memory_peak=end.memory_peak)
             if failure is not None:
-                return used
-            size, log = output.size, reception.brief()
-            return replace(used, digest=output.digest, size=size, payload=output.take(), log=log)
-
-    def _out_of_memory(self) -> str:
-        limit = self._size.memory_limit >> 20
-        return f"needed more than its {limit} MiB of memory (scratch included) and was killed"
+                return Outcome(failure=failure, cpu_s=end.cpu_s, wall_s=end.wall_s, memory_peak=end.memory_peak)
+            return Outcome(
+                digest=output.digest,
+                size=output.size,
+                payload=output.take(),
+                input_digest=digest_of(told.input),
+                cpu_s=end.cpu_s,
+                wall_s=end.wall_s,
+                memory_peak=end.memory_peak,
+                log=reception.brief(),
+            )
 
     def _oom_kills(self) -> int:
         return (self._cgroup.oom_kills() if self._cgroup is not None else None) or 0

@@ -4,7 +4,6 @@ import hashlib
 import os
 import shutil
 import threading
-from dataclasses import dataclass
 from pathlib import Path
 
 from .placement import INPUT_FOLDER
@@ -17,16 +16,13 @@ LIBRARY = f"{MOUNTED}/lib"
 _INSIDE = Path(__file__).with_name("inside") / "dockercomp_chunk.py"
 
 
-@dataclass
 class SlotFolders:
     """A slot's own folders: its chunk's input, and what it is allocated."""
 
-    root: Path
-    _changes: int = 0
-
-    @property
-    def input(self) -> Path:
-        return self.root / "in"
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.input = root / "in"
+        self._changes = 0
 
     def make(self, size: Size) -> None:
         """Raises OSError."""

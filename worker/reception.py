@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from dockercomp.protocol.messages import Failure, FailureReason
 
@@ -22,6 +23,7 @@ class Told:
     """Who hears of a run: `files` where its result is files, `checkpoints` where it may have some."""
 
     live: Live
+    input: bytes | Path = b""
     files: Gathering | None = None
     checkpoints: Callable[[], Saving] | None = None
 
@@ -94,8 +96,11 @@ class Reception:
         elif files.ended():
             self._channel.ask(files.request())
 
-    def failure(self, end: End, *, cancelled: bool, out_of_memory: str, time_limit: float) -> Failure | None:
-        """What went wrong, if anything did. `out_of_memory` is the sentence where the cgroup counted a kill."""
+    def failure(
+        self, end: End, *, cancelled: bool, out_of_memory: Callable[[], bool], memory: int, time_limit: float
+    ) -> Failure | None:
+        """What went wrong, if anything did. `out_of_memory` asks whether the cgroup counted a kill; `memory` is its
+        limit in bytes."""
         reason: FailureReason
         if self.no_result:
             reason, message = "output", self.no_result
@@ -105,8 +110,9 @@ class Reception:
             reason, message = "time", f"ran longer than its time limit of {time_limit:g} s"
         elif end.code == 0:
             return None
-        elif out_of_memory:
-            reason, message = "memory", out_of_memory
+        elif out_of_memory():
+            reason = "memory"
+            message = f"needed more than its {memory >> 20} MiB of memory (scratch included) and was killed"
         elif end.signal:
             reason, message = "signal", f"ended by signal {end.signal}"
         else:
