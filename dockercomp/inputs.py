@@ -5,35 +5,30 @@ there are and however large. What changed between the two readings is named.
 """
 
 import hashlib
+import sqlite3
 import tempfile
-import zlib
 from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import zip_longest
 from pathlib import Path
 from typing import IO, Self
 
 import msgspec
 
+from . import packs
 from .catalogue import Catalogue, Planned
 from .expansion import expand
-from .protocol.errors import ChecksumMismatch
+from .packs import Upload
 from .protocol.orders import NUMBER_SPLITS, JobSpec
 from .protocol.views import InputFile
 from .source import InputError, Source
 
 __all__ = ["Collected", "InputError", "collect"]
 
-SMALL = 2**20
-"""Inputs below so many bytes travel together."""
-PACK = 64 * 2**20
-MOST_PACKED = 10_000
-"""An upload of small inputs has at most so many bytes, and so many of them."""
 _BLOCK = 2**20
 
 Missing = Callable[[Sequence[str]], Collection[str]]
 """Which of these uploads, by digest, the master does not have."""
-Upload = Callable[[str, int, IO[bytes]], None]
-"""Sends an upload: its digest, its size, its bytes."""
 
 
 def collect(spec: JobSpec, given: Sequence[str | Path]) -> "Collected":
@@ -47,7 +42,8 @@ def collect(spec: JobSpec, given: Sequence[str | Path]) -> "Collected":
         )
     found = Collected(lambda: expand(spec.input, given), by_name=split == "files")
     try:
-        found.read()
+        with _room():
+            found.read()
         if split not in ("files", *NUMBER_SPLITS) and not found.size and not found.elsewhere:
             raise InputError("there is nothing in the inputs: every file is empty")
     except BaseException:
@@ -91,15 +87,15 @@ class Collected:
 
     def read(self) -> None:
         """The first reading: sizes and digests of everything. Raises InputError."""
-        pack = _Pack(self._catalogue)
+        pack = packs.Pack(self._catalogue)
         for found in self._expanded():
             if isinstance(found, InputFile):
                 self.elsewhere += 1
                 self._catalogue.add_elsewhere(found)
                 continue
             with found.open() as file:
-                head = file.read(SMALL)
-                if len(head) < SMALL:
+                head = file.read(packs.SMALL)
+                if len(head) < packs.SMALL:
                     pack.add(found.name, head)
                 else:
                     pack.end()
@@ -129,6 +125,10 @@ class Collected:
         """Send what the master does not have, reading it again. Raises InputError where an input has changed."""
         if self._catalogue.unsent()[0] == 0:
             return
+        with _room():
+            self._send(upload)
+
+    def _send(self, upload: Upload) -> None:
         sources = (found for found in self._expanded() if isinstance(found, Source))
         with tempfile.TemporaryFile(prefix="dockercomp-") as pack:
             for source, row in zip_longest(sources, self._catalogue.planned()):
@@ -139,9 +139,9 @@ class Collected:
                 if row.here:
                     continue
                 if row.last and row.size == row.upload_size:
-                    _send_alone(source, row, upload)
+                    packs.send_alone(source, row, upload)
                 else:
-                    _append(source, row, pack)
+                    packs.append(source, row, pack)
                     if row.last:
                         pack.seek(0)
                         upload(row.digest, row.upload_size, pack)
@@ -159,53 +159,16 @@ class Collected:
         return digest.hexdigest(), size
 
 
-class _Pack:
-    """Small inputs on their way into one upload."""
-
-    def __init__(self, catalogue: Catalogue) -> None:
-        self._catalogue = catalogue
-        self._digest, self._size, self._files = hashlib.sha256(), 0, 0
-
-    def add(self, name: str, data: bytes) -> None:
-        if self._files == MOST_PACKED or self._size + len(data) > PACK:
-            self.end()
-        self._catalogue.add(name, len(data), self._size, zlib.crc32(data))
-        self._digest.update(data)
-        self._size, self._files = self._size + len(data), self._files + 1
-
-    def end(self) -> None:
-        if self._files:
-            self._catalogue.end_upload(self._digest.hexdigest(), self._size)
-            self._digest, self._size, self._files = hashlib.sha256(), 0, 0
-
-
-def _send_alone(source: Source, row: Planned, upload: Upload) -> None:
-    with source.open() as file:
-        try:
-            upload(row.digest, row.size, file)
-        except ChecksumMismatch as error:
-            if _digest(file) == row.digest:
-                raise
-            raise _changed(source) from error
-        if file.seek(0, 2) != row.size:
-            raise _changed(source)
-
-
-def _append(source: Source, row: Planned, pack: IO[bytes]) -> None:
-    with source.open() as file:
-        data = file.read(SMALL)
-    if len(data) != row.size or zlib.crc32(data) != row.crc:
-        raise _changed(source)
-    pack.write(data)
-
-
-def _digest(file: IO[bytes]) -> str:
-    file.seek(0)
-    return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
-
-
-def _changed(source: Source) -> InputError:
-    return InputError(f"{source.place} changed while it was being sent; no job was made: submit again when it rests")
+@contextmanager
+def _room() -> Iterator[None]:
+    """Tells of a temporary folder that cannot be written to."""
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        raise InputError(
+            f"the temporary folder {tempfile.gettempdir()} cannot hold what is known of the inputs ({error}); make room"
+            " there, or name another one in TMPDIR"
+        ) from error
 
 
 def _named(source: Source | None, row: Planned | None) -> str:

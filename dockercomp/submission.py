@@ -11,6 +11,7 @@ from . import jobfolder
 from .inputs import Collected
 from .jobfolder import JobFolder
 from .master import Master
+from .notation import nearest
 from .protocol.errors import UnknownImage
 from .protocol.orders import JobSpec
 from .protocol.views import Forecast, ImageList, JobView, SubmitRequest
@@ -41,7 +42,7 @@ def submit(
     input changed meanwhile.
     """
     spec = folder.spec if reuse is None else msgspec.structs.replace(folder.spec, reuse=reuse)
-    check_image(master, spec)
+    _check_image_of(master, folder, spec)
     program = send_program(master, folder.path)
     send_inputs(master, inputs, tell, told)
     if len(inputs) <= MOST_INLINE:
@@ -51,7 +52,7 @@ def submit(
 
 def forecast(master: Master, folder: JobFolder, inputs: Collected) -> Forecast:
     """What the job would be if it were submitted now. Sends no input and no program; of very many inputs their list."""
-    check_image(master, folder.spec)
+    _check_image_of(master, folder, folder.spec)
     with tempfile.TemporaryFile() as tar:
         program = jobfolder.pack(folder.path, tar).digest
     request = SubmitRequest(spec=folder.spec, program=program)
@@ -109,7 +110,16 @@ def check_image(master: Master, spec: JobSpec) -> None:
     name = spec.image
     known = {image.pin.name for image in master.call("images", ImageList).images}
     if name and "@" not in name and not known & {name, name.removesuffix(":latest")}:
-        raise UnknownImage(
-            f"the master does not have the image {name}; push it first: dockercomp image push {name}"
-            + (f" (it has {', '.join(sorted(known))})" if known else "")
+        near = nearest(name, tuple(known))
+        push = f"push it first: dockercomp image push {name}" + (
+            f" (it has {', '.join(sorted(known))})" if known else ""
         )
+        raise UnknownImage(f"the master does not have the image {name}{f'{near} Else' if near else ';'} {push}")
+
+
+def _check_image_of(master: Master, folder: JobFolder, spec: JobSpec) -> None:
+    """The same, naming the line of the job file."""
+    try:
+        check_image(master, spec)
+    except UnknownImage as error:
+        raise UnknownImage(str(folder.file.error("image", str(error)))) from error

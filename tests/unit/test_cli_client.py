@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from dockercomp import inputs, jobfolder, starter
 from dockercomp.client import Client
@@ -13,6 +14,7 @@ from dockercomp.images import describe
 from dockercomp.inputs import Collected, InputError
 from dockercomp.job import OutputError
 from dockercomp.jobfolder import JobFolder
+from dockercomp.protocol import views
 from dockercomp.protocol.errors import (
     Busy,
     ChecksumMismatch,
@@ -24,7 +26,7 @@ from dockercomp.protocol.errors import (
     UnknownImage,
 )
 from dockercomp.protocol.messages import PART_LIMIT
-from tests.unit.fake_api import TOKEN, FakeMaster, completed, job, serving
+from tests.unit.fake_api import PIN, TOKEN, FakeMaster, completed, job, serving
 
 
 @pytest.fixture
@@ -107,6 +109,10 @@ def test_an_unknown_image_is_noticed_before_anything_is_sent(
     with pytest.raises(UnknownImage, match="dockercomp image push dockercomp/python"):
         client.submit_collected(folder, local(folder, folder.path / "example.txt"))
     assert master.calls == ["images"]
+    master.images.append(views.ImageView(pin=replace(PIN, name="dockercomp/pythons"), archive="b" * 64, size=1))
+    words = r"job.toml, line 2: image: .*; did you mean 'dockercomp/pythons'\? Else push it first: .* \(it has "
+    with pytest.raises(UnknownImage, match=words):
+        client.submit_collected(folder, local(folder, folder.path / "example.txt"))
 
 
 @pytest.mark.parametrize("change", [b"another text of the", b"x", b"the other text"])

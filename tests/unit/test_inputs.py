@@ -9,8 +9,9 @@ from typing import IO
 
 import pytest
 
-from dockercomp import inputs
+from dockercomp import packs
 from dockercomp.inputs import Collected, InputError, collect
+from dockercomp.protocol.errors import ChecksumMismatch
 from dockercomp.protocol.orders import InputSpec, JobSpec, ProgramSpec
 from dockercomp.protocol.views import InputFile
 
@@ -34,7 +35,7 @@ class Far:
         self.before()
         data = file.read(size)
         if hashlib.sha256(data).hexdigest() != digest:
-            raise inputs.ChecksumMismatch("the whole differs")
+            raise ChecksumMismatch("the whole differs")
         self.blobs[digest] = data
 
     def take(self, found: Collected) -> tuple[int, int]:
@@ -120,9 +121,9 @@ def test_a_name_twice_matters_to_a_files_split_only(tree: Path) -> None:
 def test_small_inputs_travel_together_and_large_ones_alone(
     tmp_path: Path, far: Far, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(inputs, "SMALL", 100)
-    monkeypatch.setattr(inputs, "PACK", 250)
-    monkeypatch.setattr(inputs, "MOST_PACKED", 4)
+    monkeypatch.setattr(packs, "SMALL", 100)
+    monkeypatch.setattr(packs, "PACK", 250)
+    monkeypatch.setattr(packs, "MOST_PACKED", 4)
     sizes = {"a": 99, "b": 99, "c": 99, "d": 100, "e": 5000, "f": 0, "g": 0, "h": 1, "i": 2, "j": 3, "k": 0}
     for name, size in sizes.items():
         (tmp_path / name).write_bytes(os.urandom(size))
