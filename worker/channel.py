@@ -9,6 +9,7 @@ import tempfile
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from dockercomp.machine import manifest
@@ -48,16 +49,26 @@ class Run:
         """The payload of an R frame. Raises OSError where it is more than a runner, or a command line, can take."""
         kind = "none" if self.stdin is None else "inline" if isinstance(self.stdin, bytes) else "file"
         stdin = self.stdin.encode() if isinstance(self.stdin, str) else self.stdin or b""
-        words = [self.mode, str(self.limit_ms), self.cwd, self.work, kind]
-        fields = [word.encode(errors="surrogateescape") for word in words]
-        fields += [stdin, *(word.encode() for word in (self.stdout, self.output, self.files, self.keep))]
+        fields = [_field(word) for word in (self.mode, str(self.limit_ms), self.cwd, self.work, kind)]
+        fields += [_SIZE.pack(len(stdin)), stdin]
+        fields += [_field(word) for word in (self.stdout, self.output, self.files, self.keep)]
         for group in (self.argv, self.env):
-            fields.append(str(len(group)).encode())
-            fields += [word.encode(errors="surrogateescape") for word in group]
-        payload = b"".join(_SIZE.pack(len(field)) + field for field in fields)
+            fields.append(_field(str(len(group))))
+            fields += [_field(word) if len(word) < _SHORT else _packed(word) for word in group]
+        payload = b"".join(fields)
         if len(fields) > _MOST_FIELDS or len(payload) > _LARGEST_RUN:
             raise OSError(f"{len(self.argv)} arguments are more than a command line can take")
         return payload
+
+
+def _packed(word: str) -> bytes:
+    data = word.encode(errors="surrogateescape")
+    return _SIZE.pack(len(data)) + data
+
+
+_field = lru_cache(maxsize=512)(_packed)
+"""Most words are the same in every run of a job."""
+_SHORT = 200
 
 
 @dataclass(frozen=True)
