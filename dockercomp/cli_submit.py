@@ -56,6 +56,7 @@ def submit(
         if dry_run:
             return _foretell(session, client, job, found)
         prepare(output)
+        session.say("note: volunteers can read the program and the data that they compute on")
         with sending(session.err) as told:
             made = client.submit_collected(job, found, tell=session.say, told=told)
     if watch or output:

@@ -61,7 +61,10 @@ def words(environment: None, tmp_path: Path) -> Path:
 def test_submit_says_how_to_follow(run: Run, words: Path, master: FakeMaster) -> None:
     code, out, err = run("submit", "words", "words/example.txt")
     assert (code, out) == (0, "job j1 is submitted; follow it with: dockercomp watch j1\n")
-    assert err == "sending 1 file, 89 bytes\n"
+    assert err.splitlines() == [
+        "note: volunteers can read the program and the data that they compute on",
+        "sending 1 file, 89 bytes",
+    ]
     assert master.submitted[0][1].inputs[0].name == "example.txt"
 
 
@@ -441,5 +444,5 @@ def test_an_upload_whose_process_was_killed_goes_on_where_it_stopped(
     released.set()
     assert code == 0
     assert master.calls.count("blob_put") == 2  # of four parts
-    assert err.splitlines()[0].startswith("sending 1 file, 33,")
+    assert err.splitlines()[1].startswith("sending 1 file, 33,")
     assert "sent  50 %" in err

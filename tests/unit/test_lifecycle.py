@@ -52,13 +52,14 @@ class Life(RuleBasedStateMachine):
         self.accepted: tuple[str | None, int | None] | None = None
         self.number = 0
 
-    @rule(target=leases, client=st.sampled_from(CLIENTS))
-    def lease(self, client: str) -> str:
+    @rule(target=leases, client=st.sampled_from(CLIENTS), spare=st.booleans())
+    def lease(self, client: str, spare: bool) -> str:
         self.number += 1
-        given = lifecycle.grant(self.chunk, client=client, owner=client, nonce=f"{self.number}", deadline=1e9)
+        nonce = f"{self.number}"
+        given = lifecycle.grant(self.chunk, client=client, owner=client, nonce=nonce, deadline=1e9, spare=spare)
         if given is None:
             return f"{client}.{self.chunk.id}.none"
-        assert self.chunk.state == "open" and self.chunk.need > 0
+        assert self.chunk.state == "open" and (self.chunk.need > 0 or spare)
         assert client not in self.votes, "a client that voted got another replica"
         self.chunk = given
         lease = lease_of(given, client)
@@ -117,6 +118,11 @@ class Life(RuleBasedStateMachine):
             assert self.chunk.need > 0 or live > 0
         else:
             assert self.chunk.need == 0 and live == 0
+
+    @invariant()
+    def at_most_one_more_than_needed_at_work(self) -> None:
+        best = max(Counter(digest[0] for digest in self.votes.values()).values(), default=0)
+        assert len(lifecycle.live_leases(self.chunk)) <= self.chunk.quorum - best + 1 or self.chunk.state != "open"
 
     @invariant()
     def only_a_real_quorum_decides(self) -> None:
