@@ -16,6 +16,7 @@ from server.api import clients, endings, jobs, operations, results, streams, tra
 from server.api.binding import bind
 from server.api.services import Services
 from server.enrolment import Enrolment
+from server.explaining import Explaining
 from server.inputs import Inputs
 from server.jobs import Submission
 from server.metrics import Metrics
@@ -89,6 +90,7 @@ def make_services(settings: Settings) -> Services:
         names=Names(inputs.sources),
         results=found,
         plotting=Plotting(found),
+        explaining=Explaining(store, inputs.sources, settings.silent_after_s),
         sync=Sync(store, inputs, metrics, heartbeat_s=settings.heartbeat_s),
         submission=Submission(store, secrets.signing_seed, inputs.sources, private_urls=settings.private_urls),
         enrolment=Enrolment(store, public_key(secrets.signing_seed)),

@@ -6,7 +6,6 @@ from dockercomp.protocol.errors import NotFound
 from dockercomp.protocol.views import Explanation, JobView
 from server.api import jobs
 from server.api.services import Caller, Services
-from server.explaining import Explaining
 from server.removal import Removal
 from server.reopening import Reopening
 from server.store.connection import Document
@@ -18,8 +17,7 @@ def job_retry(services: Services, caller: Caller, _: None, job: str) -> JobView:
 
 
 def explain(services: Services, caller: Caller, _: None, subject: str) -> Explanation:
-    silent_after_s = services.settings.silent_after_s
-    return Explaining(services.store, services.inputs.sources, silent_after_s).explain(subject)
+    return services.explaining.explain(subject)
 
 
 def job_remove(services: Services, caller: Caller, _: None, job: str) -> JobView:

@@ -6,6 +6,7 @@ from typing import Literal
 
 from dockercomp.protocol.errors import NotFound
 from server.enrolment import Enrolment
+from server.explaining import Explaining
 from server.inputs import Inputs
 from server.jobs import Submission
 from server.metrics import Metrics
@@ -40,6 +41,7 @@ class Services:
     names: Names
     results: Results
     plotting: Plotting
+    explaining: Explaining
     sync: Sync
     submission: Submission
     enrolment: Enrolment

@@ -4,9 +4,10 @@ from typing import Any
 
 from flask import Blueprint, Response, request
 
-from dockercomp.protocol.views import ChunkView
+from dockercomp.protocol.views import ChunkView, RunningChunk
 from server.api.results import checked_state, chunk_view, stage_number, stored_chunk
 from server.api.services import Services
+from server.api.streams import running_chunks
 from server.dashboard.live import Part, show
 from server.dashboard.results import answers_of, as_picture, look
 from server.lifecycle import Chunk
@@ -15,6 +16,7 @@ from server.running import asks_people, running_job, stages_of
 from server.store.connection import Document
 
 PAGE = 50
+_MOST_RUNNING = 500
 STATES = ("open", "accepted", "failed", "cancelled")
 
 
@@ -46,7 +48,19 @@ def make(services: Services) -> Blueprint:
         return show("dashboard/chunks/chunk.html", parts, job=document, chunk=view)
 
     def now(document: Document, found: Chunk, view: ChunkView) -> dict[str, Any]:
-        context: dict[str, Any] = {"job": document, "chunk": view, "files": None, "seen": None, "answers": {}}
+        context: dict[str, Any] = {
+            "job": document,
+            "chunk": view,
+            "files": None,
+            "seen": None,
+            "answers": {},
+            "running": [],
+        }
+        if found.state == "open" and document["state"] == "running":
+            context["why"] = services.explaining.explain(found.id)
+            context["running"] = [
+                each for each in running_chunks(services, document, _MOST_RUNNING) if is_of(each, view)
+            ]
         if asks_people(running_job(document).spec, found.stage):
             context["answers"] = answers_of(services, found)
         if found.state != "accepted":
@@ -61,6 +75,10 @@ def make(services: Services) -> Blueprint:
         return as_picture(services.results.of_chunk(stored_chunk(services, chunk)))
 
     return pages
+
+
+def is_of(running: RunningChunk, view: ChunkView) -> bool:
+    return (running.stage, running.index) == (view.stage, view.index)
 
 
 def chosen() -> dict[str, str]:

@@ -9,14 +9,17 @@ from werkzeug.wrappers import Response as AnyResponse
 from dockercomp.protocol.errors import BadRequest, NotFound
 from dockercomp.protocol.views import ChunkView, JobView
 from server import describing
+from server.api.endings import job_remove, job_retry
 from server.api.jobs import job_cancel
 from server.api.services import Caller, Services
+from server.api.streams import running_chunks
 from server.dashboard import results
 from server.dashboard.live import Part, show
 from server.store.connection import Document
 
 PAGE = 50
 _FAILURES_SHOWN = 10
+_RUNNING_SHOWN = 12
 
 
 def make(services: Services) -> Blueprint:
@@ -44,10 +47,10 @@ def make(services: Services) -> Blueprint:
         running = view.state == "running"
         owns = current_user.role == "admin" or current_user.id == view.owner
         parts = {
-            "actions": Part(
-                "dashboard/jobs/actions.html", lambda: {"job": view, "may_cancel": running and owns}, 2 * running
-            ),
-            "progress": Part("dashboard/jobs/progress.html", lambda: {"job": view}, 2 if running else 0),
+            "actions": Part("dashboard/jobs/actions.html", lambda: {"job": view, "owns": owns}, 2 * running),
+            "progress": Part("dashboard/jobs/progress.html", lambda: {"job": view, "owns": owns}, 2 * running),
+            "explained": Part("dashboard/jobs/explained.html", lambda: explained(view), 5 * running),
+            "running": Part("dashboard/jobs/running.html", lambda: at_work(document), 2 * running),
             "result": Part("dashboard/results/result.html", lambda: results.result(services, document), 5 * running),
             "plots": Part("dashboard/results/plots.html", lambda: results.plots(services, document), 5 * running),
             "failures": Part("dashboard/jobs/failures.html", lambda: failures(document, view), 5 if running else 0),
@@ -58,6 +61,24 @@ def make(services: Services) -> Blueprint:
     def cancel(job: str) -> AnyResponse:
         job_cancel(services, Caller("user", id=current_user.id, role=current_user.role), None, job)
         return redirect(url_for("jobs.job", job=job), 303)
+
+    @pages.post("/<job>/retry")
+    def retry(job: str) -> AnyResponse:
+        job_retry(services, Caller("user", id=current_user.id, role=current_user.role), None, job)
+        return redirect(url_for("jobs.job", job=job), 303)
+
+    @pages.post("/<job>/remove")
+    def remove(job: str) -> AnyResponse:
+        job_remove(services, Caller("user", id=current_user.id, role=current_user.role), None, job)
+        return redirect(url_for("jobs.jobs"), 303)
+
+    def explained(view: JobView) -> dict[str, Any]:
+        """Why a running job is as it is; of one that has ended its page tells everything else."""
+        return {"why": None if view.state != "running" or view.waiting else services.explaining.explain(view.id)}
+
+    def at_work(document: Document) -> dict[str, Any]:
+        found = running_chunks(services, document, _RUNNING_SHOWN + 1)
+        return {"job": document, "chunks": found[:_RUNNING_SHOWN], "more": len(found) > _RUNNING_SHOWN}
 
     def failures(document: Document, view: JobView) -> dict[str, Any]:
         """Chunks with failed runs; asked for only where the counters say that there are any."""

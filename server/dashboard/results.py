@@ -67,9 +67,9 @@ def result(services: Services, document: Document) -> dict[str, Any]:
     """What the job's page shows of its result, or of what is accepted so far."""
     context: dict[str, Any] = {"job": document, "files": None, "seen": None, "so_far": None, **_kinds()}
     completed = document["state"] == "completed"
-    if not completed and document["state"] == "running":
+    if not completed:
         context["so_far"] = services.results.so_far(document)
-    if not completed and not (context["so_far"] and context["so_far"].results):
+    if not completed and not context["so_far"].results:
         return context
     try:
         if document["spec"]["map"].get("question") is not None:

@@ -45,8 +45,8 @@ def seconds(count: float) -> str:
     """A duration: `0.25 s`, `42 s`, `3 min`, `2.5 h`, `3 d`."""
     for limit, size, unit in ((90, 1, "s"), (5400, 60, "min"), (36 * 3600, 3600, "h")):
         if count < limit:
-            return f"{count / size:.3g} {unit}" if count / size < 10 else f"{count / size:.0f} {unit}"
-    return f"{count / 86400:.3g} d"
+            return f"{count / size:.2g} {unit}" if count / size < 10 else f"{count / size:.0f} {unit}"
+    return f"{count / 86400:.2g} d" if count < 10 * 86400 else f"{count / 86400:.0f} d"
 
 
 def between(bounds: tuple[float, float]) -> str:

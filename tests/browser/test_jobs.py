@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from playwright.sync_api import expect
 
-from dockercomp.protocol.messages import Failure
+from dockercomp.protocol.messages import Failure, RunningReport
 from tests.browser.conftest import Visitor
 from tests.browser.simulated_worker import SimulatedWorker
 
@@ -86,3 +86,52 @@ def test_jobs_come_a_page_at_a_time_newest_first(as_person: Callable[..., Visito
     expect(table).to_contain_text(made[0])
     page.get_by_role("link", name="Newest").click()
     expect(table.locator("tbody tr").first).to_contain_text(made[-1])
+
+
+def test_a_failed_job_names_what_failed_and_is_run_again_by_its_owner(
+    as_person: Callable[..., Visitor], worker: Worker, job: Callable[..., str]
+) -> None:
+    made, one = job("again", quorum=1, retries=1, chunks=3), worker()
+    one.work(1)
+    one.fail(1, Failure(reason="exit", message="exit code 3", exit_code=3))
+    page = as_person().open(f"/jobs/{made}")
+    expect(page.get_by_role("region", name="Given up: 1 chunk")).to_contain_text("number 1")
+    one.work(1)
+    theirs = as_person("viola").open(f"/jobs/{made}")
+    expect(theirs.get_by_role("heading", name="What was accepted")).to_be_visible(timeout=20_000)
+    expect(theirs.get_by_role("button", name="Run again what failed")).to_have_count(0)
+    page.get_by_role("button", name="Run again what failed").click(timeout=20_000)
+    expect(page.get_by_text("running", exact=True)).to_be_visible()
+    one.work(1)
+    expect(page.get_by_role("link", name="Download the result")).to_be_visible(timeout=20_000)
+
+
+def test_an_ended_job_is_removed(as_person: Callable[..., Visitor], worker: Worker, job: Callable[..., str]) -> None:
+    made = job("unwanted", quorum=1, chunks=1)
+    worker().work(1)
+    person = as_person()
+    person.watch.expected = ("404",)
+    page = person.open(f"/jobs/{made}")
+    page.get_by_text("Remove the job…").click()
+    page.get_by_role("button", name="Remove it").click()
+    expect(page.get_by_role("heading", name="Jobs")).to_be_visible()
+    page.goto(f"{person.home}/jobs/{made}")
+    expect(page.get_by_text(f"There is no job {made}")).to_be_visible()
+
+
+def test_what_runs_is_seen_with_its_progress_and_log(
+    as_person: Callable[..., Visitor], worker: Worker, job: Callable[..., str]
+) -> None:
+    made, one = job("long", quorum=1, chunks=1), worker()
+    (lease,) = one.sync(1).leases
+    one.sync(running=[RunningReport(lease=lease.id, seconds=90, progress=0.42, message="epoch 3", log=b"a\nlast\n")])
+    page = as_person("viola").open(f"/jobs/{made}")
+    now = page.get_by_role("region", name="Running now")
+    expect(now.get_by_role("progressbar", name="map chunk 0")).to_have_attribute("aria-valuenow", "42")
+    expect(now).to_contain_text("epoch 3")
+    expect(now).to_contain_text("last")
+    expect(page.get_by_text("It runs: 1 chunks are with clients now")).to_be_visible()
+    now.get_by_role("link", name="Map chunk 0").click()
+    expect(page.get_by_label("Its log so far")).to_have_text("a\nlast")
+    one.sync(running=[RunningReport(lease=lease.id, seconds=95, progress=0.5, log_from=7, log=b"more\n")])
+    expect(page.get_by_label("Its log so far")).to_contain_text("more", timeout=20_000)

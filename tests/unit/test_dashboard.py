@@ -114,6 +114,10 @@ def test_words_for_sizes_times_and_numbers() -> None:
     assert [wording.ago(n) for n in (3, 31, 90, 7300, 90_000)] == [
         "just now", "30 s ago", "1 min ago", "2 h ago", "1 d ago",
     ]  # fmt: skip
+    assert [wording.seconds(n) for n in (0.25, 42, 150, 3600, 9000, 200_000)] == [
+        "0.25 s", "42 s", "2.5 min", "60 min", "2.5 h", "2.3 d",
+    ]  # fmt: skip
+    assert wording.between((118, 305)) == "about 2 min to 5.1 min" and wording.between((14, 14)) == "about 10 s"
     assert [wording.number(n) for n in (0, 1.25, 336_776, 5_000_000)] == ["0", "1.2", "336,776", "5,000,000"]
 
 
