@@ -177,6 +177,15 @@ def test_an_input_that_grows_while_its_bytes_are_sent(tmp_path: Path, far: Far) 
         far.take(found)
 
 
+def test_a_full_temporary_folder_is_named(tree: Path, far: Far, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(**_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("dockercomp.inputs.tempfile.TemporaryFile", full)
+    with collect(spec(), [tree]) as found, pytest.raises(InputError, match=r"No space left on device\); make room"):
+        far.take(found)
+
+
 def test_many_small_inputs_take_little_memory(tmp_path: Path, far: Far) -> None:
     for folder in range(10):
         (tmp_path / str(folder)).mkdir()
