@@ -3,6 +3,7 @@
 Line boundaries are found here, where a chunk is read (protocol.boundaries says how).
 """
 
+from dataclasses import replace
 from functools import lru_cache
 
 from dockercomp.protocol.boundaries import line_start, record_start
@@ -16,7 +17,7 @@ from server.sources import Sources
 from server.store import Store
 from server.store.blobs import BlobReader
 from server.store.connection import Document
-from server.store.contents import Chain, Concatenation, Held, Window
+from server.store.contents import Chain, Concatenation, Window
 from server.tables import Extent, Table
 
 
@@ -68,10 +69,14 @@ class Inputs:
             return self._whole_files(table, first, last)
         if spec.input.chunk_size > limit // 2:
             return None
-        if table.of_chunk(chunk.index)[0].extent.kind == "url":
+        row, within = table.of_chunk(chunk.index)
+        if row.extent.kind == "url":
             return None
-        found = self.open(job, spec, chunk)
-        return found if found and found.size <= limit else None
+        start, stop = splitting.span(spec.input, within, row.extent.size)
+        # A line that goes on beyond this makes the chunk too large anyway: nobody looks for its end here.
+        near = replace(row.extent, size=min(row.extent.size, stop + limit + 1))
+        found = ChunkInput(self._span(spec.input, near, start, stop))
+        return found if found.size <= limit else None
 
     def fetches(self, job: Document, spec: JobSpec, chunk: Chunk) -> tuple[list[Fetch], list[Piece] | None] | None:
         """Where a worker reads a map chunk's input itself, and its pieces; None where it gets it from the master."""
@@ -79,6 +84,8 @@ class Inputs:
             return None
         table = self.sources.table(job["inputs"])
         if spec.input.split == "files":
+            if spec.input.files_per_chunk > _MOST_SMALL:
+                return None
             extents = [row.extent for row in table.rows(*splitting.files(spec.input, chunk.index, len(table)))]
             if any(extent.kind != "url" for extent in extents):
                 return None
@@ -122,7 +129,7 @@ class Inputs:
         header = record_start(reader, 1, quoted=reader.read_at(0, 1) == b'"')
         begin = max(header, boundary(start))
         end = max(begin, boundary(stop) if stop < reader.size else reader.size)
-        return Chain([Held(reader.read_at(0, header)), Window(reader, begin, end - begin)])
+        return Chain([Window(reader, 0, header), Window(reader, begin, end - begin)])
 
     # --- reduce ------------------------------------------------------------------------------------------------------
 
@@ -159,7 +166,7 @@ class Inputs:
 
 
 _MOST_SMALL = 100
-"""Files of a chunk that are looked at to see whether they are small."""
+"""Files of a chunk that are looked at to see whether they are small, or named in a lease for workers to fetch."""
 
 
 def _fetch(extent: Extent, start: int, stop: int, *, lines: bool) -> Fetch:

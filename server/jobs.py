@@ -23,6 +23,8 @@ from server.tables import Table
 
 _TAKEN_OVER_AT_ONCE = 10_000
 """Chunks of a job whose earlier results are taken over while it is submitted; of larger ones by housekeeping."""
+MOST_SECTIONS = 5_000_000
+"""Chunks times partitions: listing them for the reducers takes about 10 s a million."""
 
 
 class InputsOfJobs:
@@ -36,6 +38,7 @@ class InputsOfJobs:
     def inputs_of(self, owner: str, recipe: str, spec: JobSpec, request: SubmitRequest) -> Document:
         """The fields of a job's document that follow from its inputs. Raises InvalidJob."""
         listed = self.listing.make(spec.input, request.inputs, request.input_list)
+        check_sections(spec, listed.chunks)
         fields: Document = {"inputs": listed.table, "stages": _stages_of(spec, listed.chunks)}
         earlier = self.reuse.earlier(owner, recipe, spec)
         if earlier:
@@ -54,6 +57,16 @@ class InputsOfJobs:
         except (InvalidJob, NotFound) as error:
             return self._store.jobs.end(job["_id"], "failed", {"error": str(error)})
         return self._store.jobs.begin_after_waiting(job["_id"], inputs)
+
+
+def check_sections(spec: JobSpec, chunks: int) -> None:
+    """Raises InvalidJob where what all chunks give comes to too many sections to be listed for the reducers."""
+    partitions = spec.reduce.partitions if spec.reduce else 1
+    if partitions > 1 and chunks * partitions > MOST_SECTIONS:
+        raise InvalidJob(
+            f"{chunks} chunks divided into {partitions} partitions are more than {MOST_SECTIONS:,} sections; choose a"
+            " larger chunk_size, or fewer partitions"
+        )
 
 
 @dataclass(frozen=True)
@@ -126,6 +139,7 @@ class Submission:
         if waits_for:
             return Outlook(pin=pin, waits_for=waits_for)
         packed, chunks = self._inputs.listing.outlook(spec.input, request.inputs, request.input_list)
+        check_sections(spec, chunks)
         earlier = self._inputs.reuse.earlier(owner, recipe(spec, pin, request.program), spec)
         if not earlier:
             return Outlook(pin=pin, chunks=chunks, left=chunks * rules_of(spec, 0).quorum)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from dockercomp.protocol import bundle
+from dockercomp.protocol.boundaries import record_start
 from dockercomp.protocol.bundle import BadBundle
 from dockercomp.protocol.errors import InvalidJob
 from dockercomp.protocol.job_rules import MOST_CHUNKS
@@ -17,10 +18,12 @@ from server.sections import directories
 from server.sources import Sources
 from server.store import Store
 from server.store.blobs import BlobReader, stream
+from server.store.contents import Window
 from server.tables import Extent, Label, pack, parts
 
 _decode = msgspec.json.Decoder(InputFile).decode
 _LONGEST_LINE = 64 * 1024
+_LONGEST_HEADER = 2**20
 _LARGEST = 2**50
 """Bytes of one input: 1 PiB."""
 
@@ -142,7 +145,14 @@ class Listing:
                 f"{extent.label.url}: a csv split must know where quotes begin and end; give it as a file, or use"
                 ' split = "lines"'
             )
-        quotes = self._quotes(self._sources.open(extent), spec.chunk_size)
+        reader = self._sources.open(extent)
+        head = Window(reader, 0, min(extent.size, _LONGEST_HEADER + 1))
+        if record_start(head, 1, quoted=head.read_at(0, 1) == b'"') > _LONGEST_HEADER:
+            raise InvalidJob(
+                f"{extent.label.name} has a first line of over {_LONGEST_HEADER >> 20} MiB, which each chunk of a csv"
+                " split would begin with: is it csv, with \\n or \\r\\n at the ends of its lines?"
+            )
+        quotes = self._quotes(reader, spec.chunk_size)
         return replace(extent, chunks=chunks, label=msgspec.structs.replace(extent.label, quotes=quotes))
 
     def _quotes(self, reader: BlobReader, size: int) -> str:

@@ -27,7 +27,7 @@ class Measuring:
 
     def measure(self, jobs: Sequence[Document], now: float) -> None:
         """Note what is due of these running jobs: three round trips at most, one or two more for each in its tail."""
-        begun = [job for job in jobs if not job.get("waits_for")]
+        begun = [job for job in jobs if not (job.get("waits_for") or job.get("reuse"))]
         noted = {job["_id"]: fields for job in begun if (fields := self._slow(job, now))}
         due = [job for job in begun if eta.due(samples_of(job), now, job["created"])]
         if due:

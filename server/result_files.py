@@ -1,15 +1,17 @@
 """The files of a result of bundles: listed once, when the job is complete, under names that are unique.
 
-A name that only one chunk has is kept; one that several have is put below the index of each: `000000012/out.txt`.
+A name that only one chunk has is kept; one that several have, or that is a folder of another's files, is put below the
+index of each: `000000012/out.txt`.
 """
 
 import re
 from collections.abc import Iterator
 
+from dockercomp.protocol.bundle import folders_of
 from server.manifests import Manifest
 from server.sections import directories
 from server.store import Store
-from server.tables import Extent, Label, pack
+from server.tables import Extent, Label, parts
 
 _LIKE_BELOW = re.compile(r"[0-9]{9,}/")
 
@@ -27,7 +29,7 @@ def make(store: Store, manifest: Manifest) -> tuple[str, int]:
                 kept = hash(entry.name) not in shared and not _LIKE_BELOW.match(entry.name)
                 yield Extent(digest, entry.size, Label(entry.name if kept else below(index, entry.name)), entry.offset)
 
-    return store.blobs.put(pack(extents())), count
+    return store.blobs.put_stream(parts(extents())), count
 
 
 def below(index: int, name: str) -> str:
@@ -36,11 +38,13 @@ def below(index: int, name: str) -> str:
 
 
 def _shared(store: Store, manifest: Manifest) -> set[int]:
-    """Hashes of the names that several chunks have; the names of a million files would take too much memory."""
+    """Hashes of the names that are not one file's alone; the names of a million files would take too much memory."""
     seen: set[int] = set()
+    folders: set[int] = set()
     shared: set[int] = set()
     for _, _, found in directories(store, manifest):
         for entry in found:
             key = hash(entry.name)
             (shared if key in seen else seen).add(key)
-    return shared
+            folders.update(map(hash, folders_of(entry.name)))
+    return shared | (seen & folders)

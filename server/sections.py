@@ -1,5 +1,6 @@
 """What each reducer gets of the map's results where these are bundles: listed once, when the map is complete."""
 
+from array import array
 from collections.abc import Iterator, Sequence
 
 from dockercomp.protocol import bundle
@@ -10,11 +11,11 @@ from server import plan
 from server.manifests import Manifest
 from server.store import Store
 from server.store.contents import Held
-from server.tables import Extent, Label, pack
+from server.tables import Extent, Label, parts
 
 _GROUP = 500
-_ROWS_AT_ONCE = 500_000
-"""Rows held in memory while tables are made: about 50 MiB."""
+_ROWS_AT_ONCE = 2_000_000
+"""Rows held in memory while tables are made: 24 bytes each, and the names of files."""
 
 
 class Sections:
@@ -30,16 +31,35 @@ class Sections:
         digests: list[bytes] = []
         for first in range(0, reducers, at_once):
             chosen = range(first, min(first + at_once, reducers))
-            rows: list[list[Extent]] = [[] for _ in chosen]
-            for index, digest, found in directories(self._store, manifest):
+            rows = [_Rows(manifest) for _ in chosen]
+            for index, _, found in directories(self._store, manifest):
                 if not spec.map.outputs and len(found) != reducers:
                     raise BadBundle(f"the result of chunk {index} has {len(found)} sections, not {reducers}")
                 for number, entry in _shared_out(spec.map.outputs, found):
                     if number in chosen:
-                        name = f"{index:09d}/{entry.name}" if spec.map.outputs else f"{index:09d}"
-                        rows[number - first].append(Extent(digest, entry.size, Label(name), entry.offset))
-            digests += [bytes.fromhex(self._store.blobs.put(pack(each))) for each in rows]
+                        rows[number - first].add(index, entry, entry.name if spec.map.outputs else None)
+            digests += [bytes.fromhex(self._store.blobs.put_stream(parts(each.extents()))) for each in rows]
         return self._store.blobs.put(b"".join(digests))
+
+
+class _Rows:
+    """What one reducer gets, packed: there may be very many."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        self._manifest = manifest
+        self._places = array("Q")
+        self._names: list[str] = []
+
+    def add(self, index: int, entry: bundle.Entry, name: str | None) -> None:
+        self._places.extend((index, entry.offset, entry.size))
+        if name is not None:
+            self._names.append(name)
+
+    def extents(self) -> Iterator[Extent]:
+        places = iter(self._places)
+        for number, (index, offset, size) in enumerate(zip(places, places, places, strict=True)):
+            name = f"{index:09d}/{self._names[number]}" if self._names else f"{index:09d}"
+            yield Extent(self._manifest.entry(index)[0], size, Label(name), offset)
 
 
 def directories(store: Store, manifest: Manifest) -> Iterator[tuple[int, str, list[bundle.Entry]]]:

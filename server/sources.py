@@ -36,6 +36,10 @@ class Sources:
             raise NotFound(f"nothing with the digest {digest} is stored any more")
         return Held(found[digest])
 
+    def reopening(self, digest: str, size: int) -> BlobReader:
+        """The same, opened anew for each read: of very many none keeps a file open, nor a payload in memory."""
+        return _Reopened(self, digest, size)
+
     def table(self, digest: str) -> Table:
         return self._table(digest)
 
@@ -55,3 +59,13 @@ class Sources:
 
     def _open_table(self, digest: str) -> Table:
         return Table(self._store.blobs.open(digest))
+
+
+class _Reopened:
+    def __init__(self, sources: Sources, digest: str, size: int) -> None:
+        self._sources = sources
+        self._digest = digest
+        self.size = size
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        return self._sources.stored(self._digest).read_at(offset, length)

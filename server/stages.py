@@ -7,7 +7,7 @@ from dockercomp.protocol.orders import JobSpec
 from server import comparators, plan, result_files
 from server.failures import Failures
 from server.manifests import pack
-from server.merging import merged
+from server.merging import LineTooLong, merged
 from server.running import running_job, stages_of
 from server.sections import Sections
 from server.sources import Sources
@@ -35,6 +35,10 @@ class Stages:
             moved = self._advance(stored, running_job(stored).spec, failed)
         except BadBundle as error:
             return self._fail(stored["_id"], f"{error}; submit it again with a quorum", {})
+        except LineTooLong as error:
+            return self._fail(
+                stored["_id"], f"{error}, so sorted results cannot be merged; use sort = false, or partitions = 1", {}
+            )
         return moved or self._judge(stored, failed)
 
     def _judge(self, job: Document, failed: dict[int, Failed]) -> bool:
@@ -122,10 +126,11 @@ class Stages:
         counted = self._store.chunks.verdict_counts(job["_id"])
         totals = {f"accepted_{number}": stage["total"] for number, stage in enumerate(stages_of(job))}
         self._store.jobs.set_counters(job["_id"], {**{key: counted[key] for key in _VERDICTS}, **totals})
-        digest = _digest(self._sources.results(manifest))
+        results = self._sources.manifest(manifest)
+        digest = results.entry(0)[0] if len(results) == 1 else _digest(self._sources.results(manifest))
         result: Document = {"manifest": manifest, "size": size, "digest": digest, "bundled": plan.bundled(spec, last)}
         if result["bundled"]:
-            listed, files = result_files.make(self._store, self._sources.manifest(manifest))
+            listed, files = result_files.make(self._store, results)
             result |= {"files": files, "file_table": listed}
         return self._store.jobs.end(job["_id"], "completed", {"result": result})
 
@@ -151,7 +156,7 @@ class Stages:
     def _merge(self, manifest: str) -> tuple[str, int]:
         """The sorted results of several reducers as one sorted result, stored as one blob."""
         listed = self._sources.manifest(manifest)
-        readers = [self._sources.stored(listed.entry(number)[0]) for number in range(len(listed))]
+        readers = [self._sources.reopening(listed.entry(number)[0], size) for number, size in enumerate(listed.sizes())]
         digest = self._store.blobs.put_stream(merged(readers))
         size = self._store.blobs.received(digest)
         packed, _ = pack([(digest, size)])

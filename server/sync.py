@@ -23,7 +23,7 @@ from dockercomp.protocol.messages import (
     SyncRequest,
 )
 from dockercomp.protocol.orders import NUMBER_SPLITS
-from server import fairness, lifecycle, splitting
+from server import fairness, lifecycle, plan, splitting
 from server.inputs import Inputs
 from server.lifecycle import Chunk, Replica
 from server.metrics import Metrics
@@ -274,11 +274,11 @@ def _age(jobs: Mapping[str, RunningJob], client: Document, chunk: Chunk, replica
 
 def _completed_a_stage(job: RunningJob, counted: Mapping[str, float], now: Document) -> bool:
     """Whether this sync brought the last results of a stage that may be moved on within a sync."""
-    return any(
-        counted.get(f"accepted_{number}")
-        and now.get(f"accepted_{number}", 0) >= stage["total"]
-        and stage["total"] <= _ADVANCE_AT_ONCE
-        for number, stage in enumerate(stages_of(job.document))
+    stages = stages_of(job.document)
+    listed = max(stage["total"] for stage in stages) * max(1, plan.sections(job.spec))
+    return listed <= _ADVANCE_AT_ONCE and any(
+        counted.get(f"accepted_{number}") and now.get(f"accepted_{number}", 0) >= stage["total"]
+        for number, stage in enumerate(stages)
     )
 
 
@@ -286,7 +286,7 @@ _WORTH_TELLING_S = 2.0
 """Seconds after which workers tell of a chunk while it runs."""
 
 _ADVANCE_AT_ONCE = 10_000
-"""Stages of more chunks are moved on by housekeeping, so that no sync waits for their listing."""
+"""Jobs of more chunks, or sections for reducers, are moved on by housekeeping, so that no sync waits for a listing."""
 
 
 def _report_of(request: SyncRequest, address: str) -> Document:

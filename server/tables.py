@@ -37,7 +37,7 @@ class Label(msgspec.Struct, frozen=True, omit_defaults=True):
     """csv: digest of a blob whose bit k says whether byte k * chunk size lies within quotes."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Extent:
     """`kind` says what `digest` names: something stored (a payload or blob), the manifest of results, or, for a URL,
     nothing. Bytes [offset, offset + size) of it."""
@@ -51,7 +51,7 @@ class Extent:
     """Chunks that it is cut into."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Row:
     """An extent as found: `end` and `chunks_end` count the bytes and chunks of all extents up to and with it."""
 

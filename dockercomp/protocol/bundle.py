@@ -9,9 +9,8 @@ are "0", "1" …). Pure: no I/O.
 """
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 MAGIC = b"DCB1"
 HEAD = 8
@@ -21,6 +20,7 @@ LONGEST_NAME = 4096
 LONGEST_PART = 255
 """Bytes of a file's or folder's own name: of the file systems that there are."""
 
+_NO_NAMES = frozenset({"", ".", ".."})
 _U32 = struct.Struct("<I")
 _U64 = struct.Struct("<Q")
 
@@ -71,6 +71,7 @@ def entries(before_data: bytes) -> list[Entry]:
         raise BadBundle("the bundle's directory is cut off")
     found: list[Entry] = []
     seen: set[str] = set()
+    folders: set[str] = set()
     at, offset = HEAD, end
     while at < end:
         try:
@@ -83,10 +84,19 @@ def entries(before_data: bytes) -> list[Entry]:
         if name in seen:
             raise BadBundle(f"the bundle holds {name} twice")
         seen.add(name)
+        folders.update(folders_of(name, folders))
         found.append(Entry(name, offset, size))
         at += 12 + length
         offset += size
+    if not seen.isdisjoint(folders):
+        raise BadBundle(f"the bundle holds {min(seen & folders)} as a file and as a folder")
     return found
+
+
+def folders_of(name: str, known: Container[str] = ()) -> Iterator[str]:
+    """The folders that a path lies in, the innermost first, up to one that is `known`."""
+    while (cut := name.rfind("/")) > 0 and (name := name[:cut]) not in known:
+        yield name
 
 
 def size_of(found: Sequence[Entry], before_data: int) -> int:
@@ -96,11 +106,11 @@ def size_of(found: Sequence[Entry], before_data: int) -> int:
 
 def checked_name(name: str) -> str:
     """A relative path without `..`, which a file can have. Raises BadBundle."""
-    path = PurePosixPath(name)
     if not name or len(name.encode(errors="replace")) > LONGEST_NAME or "\0" in name:
         raise BadBundle("a file's name is empty, too long or holds a zero byte")
-    if any(len(part.encode(errors="replace")) > LONGEST_PART for part in path.parts):
+    parts = name.split("/")
+    if len(name) * 4 > LONGEST_PART and any(len(part.encode(errors="replace")) > LONGEST_PART for part in parts):
         raise BadBundle(f"{name[:40]}… is no file's name: between its slashes are over {LONGEST_PART} bytes")
-    if path.is_absolute() or ".." in path.parts or path.as_posix() != name or name == ".":
+    if not _NO_NAMES.isdisjoint(parts):
         raise BadBundle(f"{name!r} is not a plain relative path")
     return name

@@ -87,22 +87,34 @@ _DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_float=_number)
 
 def _first(a: Any, b: Any, allowed: Tolerance) -> str:
     """The first difference of two values; empty where there is none. No recursion: values may be nested deeply."""
-    waiting = [("", a, b)]
+    waiting = [iter([("", a, b)])]
     while waiting:
-        path, ours, theirs = waiting.pop()
+        found = next(waiting[-1], None)
+        if found is None:
+            waiting.pop()
+            continue
+        path, ours, theirs = found
         where = f"at {path or 'the top'}"
         if isinstance(ours, dict) and isinstance(theirs, dict):
             only = sorted(ours.keys() ^ theirs.keys())
             if only:
                 return f"{where} only one has the key {quoted(only[0])}"
-            waiting += [(f"{path}.{key}", ours[key], theirs[key]) for key in reversed(ours)]
+            waiting.append(_of_objects(path, ours, theirs))
         elif isinstance(ours, list) and isinstance(theirs, list):
             if len(ours) != len(theirs):
                 return f"{where} one list has {len(ours)} entries, the other {len(theirs)}"
-            waiting += [(f"{path}[{n}]", ours[n], theirs[n]) for n in range(len(ours) - 1, -1, -1)]
+            waiting.append(_of_lists(path, ours, theirs))
         elif not _same(ours, theirs, allowed):
             return f"{where}: {quoted(ours)} and {quoted(theirs)}"
     return ""
+
+
+def _of_objects(path: str, a: dict[str, Any], b: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+    return ((f"{path}.{key}", value, b[key]) for key, value in a.items())
+
+
+def _of_lists(path: str, a: list[Any], b: list[Any]) -> Iterator[tuple[str, Any, Any]]:
+    return ((f"{path}[{n}]", value, twin) for n, (value, twin) in enumerate(zip(a, b, strict=True)))
 
 
 def _same(a: Any, b: Any, allowed: Tolerance) -> bool:

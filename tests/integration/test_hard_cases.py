@@ -1,24 +1,33 @@
 """What could give a wrong result, lose one, or hang a job or its workers: the corners of stages, reuse and inputs."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import msgspec
 import pytest
 
+from dockercomp.protocol import bundle
 from dockercomp.protocol.errors import InvalidJob
 from dockercomp.protocol.messages import Lease, SyncAnswer
 from dockercomp.protocol.orders import InputSpec, JobSpec, ProgramSpec, ReduceSpec
 from dockercomp.protocol.views import InputFile, SubmitRequest
 from server.housekeeping import Housekeeping
+from server.measuring import Measuring
+from server.merging import merged
 from server.reopening import Reopening
 from server.settings import Settings
+from server.sources import Sources
+from server.stages import Stages
 from server.store import Store
+from server.store.blobs import BlobReader
 from server.store.connection import Document
+from server.tables import Extent
 from tests.integration.simulated import Master
 from tests.integration.test_stages import (
     LINES,
     by_key,
     computed,
+    input_of,
     job_of,
     join,
     run,
@@ -184,3 +193,106 @@ def test_a_job_that_waited_begins_once(master: Master, housekeeping: Housekeepin
     assert document_of(master, second)["stages"]["0"]["cursor"] == 3
     assert not housekeeping._inputs_of_jobs.resolve(waiting)
     assert document_of(master, second)["stages"]["0"]["cursor"] == 3
+
+
+# --- what would take too much time or memory --------------------------------------------------------------------------
+
+
+def test_merging_keeps_no_file_open_and_little_in_memory(master: Master) -> None:
+    sources = Sources(master.store)
+    readers = []
+    for number in range(60):
+        data = b"".join(b"%05d %d\n" % (line, number) for line in range(10_000))
+        readers.append(sources.reopening(master.store.blobs.put(data), len(data)))
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    lines = merged(readers)
+    assert next(lines).startswith(b"00000 0\n00000 1\n")
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before
+
+
+def test_sorted_results_that_are_no_lines_end_the_job_with_the_reason(
+    master: Master, housekeeping: Housekeeping, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server.merging._LONGEST", 10)
+
+    def compute(stage: int, pieces: list[bytes]) -> bytes:
+        return b"x" * 100 if stage else bundle.pack([("0", b""), ("1", b"")])
+
+    reduce = ReduceSpec(command=["sort"], partitions=2, sort=True)
+    job = submit(master, job_of(InputSpec(split="lines"), reduce=reduce), uploaded(master, "x", LINES))
+    with pytest.raises(AssertionError, match=r"has a line of over .* use sort = false"):
+        run(master, housekeeping, job, worker(master, compute))
+
+
+def test_many_sections_are_listed_by_housekeeping_and_far_too_many_refused(
+    master: Master, housekeeping: Housekeeping, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server.sync._ADVANCE_AT_ONCE", 14)
+    advanced: list[str] = []
+    monkeypatch.setattr(Stages, "advance", lambda _, job: advanced.append(job["_id"]))
+    spec = job_of(InputSpec(split="lines", chunk_size=500), reduce=ReduceSpec(command=["sort"], partitions=2))
+    file = uploaded(master, "x", LINES)
+    submit(master, spec, file)
+    volunteer = worker(master, by_key(2))
+    volunteer.work(20)
+    volunteer.work(0)
+    assert not advanced, "8 chunks are no more than 14, but their 16 sections are"
+    monkeypatch.setattr("server.jobs.MOST_SECTIONS", 15)
+    with pytest.raises(InvalidJob, match="8 chunks divided into 2 partitions are more than 15 sections"):
+        submit(master, spec, file)
+
+
+def test_no_sync_looks_for_the_far_end_of_a_line(master: Master, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = submit(master, job_of(InputSpec(split="lines", chunk_size=1000)), uploaded(master, "x", b"x" * 3_000_000))
+    read: list[int] = []
+    opened = Sources.open
+
+    def counting(sources: Sources, extent: Extent) -> BlobReader:
+        reader = opened(sources, extent)
+        inner = reader.read_at
+
+        def read_at(offset: int, length: int) -> bytes:
+            read.append(length)
+            return inner(offset, min(length, reader.size - offset))
+
+        reader.read_at = read_at  # type: ignore[method-assign]
+        return reader
+
+    monkeypatch.setattr(Sources, "open", counting)
+    volunteer = master.volunteer()
+    leases = volunteer.send(volunteer.request(5)).leases
+    assert sum(read) < 5 * 4 * 2**16
+    assert leases[0].input is None and all(lease.input == b"" for lease in leases[1:])
+    assert len(input_of(master, leases[0])[0]) == 3_000_000
+    assert document_of(master, job)["stages"]["0"]["total"] == 3000
+
+
+def test_a_csv_without_line_ends_is_refused(master: Master) -> None:
+    """Each of its chunks would begin with all of it."""
+    spec = job_of(InputSpec(split="csv", chunk_size=2**20))
+    with pytest.raises(InvalidJob, match=r"x\.csv has a first line of over 1 MiB"):
+        submit(master, spec, uploaded(master, "x.csv", b"a,b\r1,2\r" * 300_000))
+
+
+def test_what_is_taken_over_is_no_speed(master: Master, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An estimate would promise the rest at once."""
+    monkeypatch.setattr("server.jobs._TAKEN_OVER_AT_ONCE", 0)
+    spec = job_of(InputSpec(split="lines", chunk_size=500), reuse=True)
+    file = uploaded(master, "x", LINES)
+    run(master, Housekeeping(master.store, settings), submit(master, spec, file), worker(master, join))
+    job = submit(master, spec, file)
+    assert document_of(master, job)["reuse"]
+    Measuring(master.store, 60).measure(master.store.jobs.running(), master.store.duties.now())
+    assert not document_of(master, job).get("samples")
+
+
+def test_a_file_named_as_anothers_folder_gives_a_result_that_can_be_saved(
+    master: Master, housekeeping: Housekeeping
+) -> None:
+    names = {b"0": "a", b"1": "a/b", b"2": "c"}
+    spec = job_of(InputSpec(split="files"), map=ProgramSpec(command=["m"], outputs=["**"]))
+    job = submit(master, spec, *(uploaded(master, name.decode(), name) for name in names))
+    one = worker(master, lambda _, pieces: bundle.pack([(names[pieces[0]], b"")]))
+    run(master, housekeeping, job, one)
+    table = one.master.sync._inputs.sources.table(document_of(master, job)["result"]["file_table"])
+    assert [row.extent.label.name for row in table.rows()] == ["000000000/a", "a/b", "c"]

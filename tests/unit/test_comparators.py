@@ -4,6 +4,7 @@ import io
 import json
 import math
 import struct
+import tracemalloc
 
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
@@ -354,3 +355,24 @@ def test_results_too_large_to_compare_are_compared_by_bytes(monkeypatch: pytest.
     monkeypatch.setattr(comparators, "LARGEST", 4)
     assert same("lines", "a\nb\nc\n", "a\nb\nc\n")
     assert not same("lines", "a\nb\nc\n", "c\nb\na\n")
+
+
+def test_long_lists_are_compared_with_little_memory() -> None:
+    """One that costs the sender some megabytes must not cost the master hundreds."""
+    numbers = b",".join([b"1"] * 100_000)
+    tracemalloc.start()
+    found = comparators.difference(VerifySpec(compare="json"), b"[" + numbers + b",2]", b"[" + numbers + b",3]")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found == "at [100000]: 2 and 3"
+    assert peak < 6 * 2**20
+
+
+def test_pictures_of_another_size_are_not_decoded() -> None:
+    """A small file may unpack to very much."""
+    large, small = io.BytesIO(), io.BytesIO()
+    Image.new("RGB", (1000, 1000)).save(large, "PNG")
+    Image.new("RGB", (10, 10)).save(small, "PNG")
+    cut = large.getvalue()[:200]
+    found = comparators.difference(VerifySpec(compare="image"), cut, small.getvalue())
+    assert found == "one is 1000 x 1000 pixels, the other 10 x 10"
