@@ -1,5 +1,6 @@
 """Programs that know nothing of us, in real containers: where they run, how they are found, and which files count."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,13 @@ def test_a_script_runs_without_its_run_bit(start: Start, program: Path, command:
     assert payload(outcome) == b"a b in\n"
 
 
+def test_a_small_compiled_program_runs_without_its_run_bit(start: Start, program: Path, tmp_path: Path) -> None:
+    (tmp_path / "x.c").write_text('#include <unistd.h>\nint main(void) { return write(1, "ran\\n", 4) != 4; }\n')
+    subprocess.run(["cc", "-o", str(program / "map"), str(tmp_path / "x.c")], check=True)
+    (program / "map").chmod(0o644)
+    assert payload(start(order_of(ProgramSpec(command=["map"])), program).run(task())) == b"ran\n"
+
+
 def test_a_script_with_line_ends_of_another_system_runs(start: Start, program: Path) -> None:
     write(program, "map.py", "#!/usr/bin/env python3\r\nimport sys\r\nprint(sys.argv[1:])\r\n", runs=True)
     assert payload(start(order_of(ProgramSpec(command=["map.py", "x"])), program).run(task())) == b"['x']\n"
@@ -111,7 +119,7 @@ def test_a_script_without_a_first_line_is_the_shells(start: Start, program: Path
         ("#!/usr/bin/env no-such-ruby\r\n", False, "interpreter no-such-ruby, which the image does not have"),
         ("just text\n", False, "neither a run bit nor a first line"),
         (b"\x7fELF\x02\x01\x01" + bytes(100), True, "another kind of machine"),
-        (b"\x7fELF\x02\x01\x01" + bytes(100), False, "no run bit: chmod +x"),
+        (b"\x7fELF\x02\x01\x01" + bytes(300_000), False, "no run bit: chmod +x"),
     ],
 )
 def test_what_cannot_be_started_is_said_in_the_log(

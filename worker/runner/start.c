@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "runner.h"
@@ -82,19 +83,25 @@ static void run_file(const char *file, char **argv) {
     if (n > 2 && !memcmp(head, "#!", 2)) run_script(file, head, argv);
     elf = n > 4 && !memcmp(head, "\177ELF", 4);
     execv(file, argv);
-    if (errno == EACCES && !access(file, F_OK) && access(file, X_OK))
+    int why = errno;
+    if (why == EACCES && elf && !chmod(file, 0755)) { /* a copy of ours that lost its run bit */
+        execv(file, argv);
+        why = errno;
+    }
+    if (why == EACCES && !access(file, F_OK) && access(file, X_OK))
         say(argv[0], elf ? "it has no run bit: chmod +x it, then submit again"
                          : "it has neither a run bit nor a first line such as #!/bin/sh");
-    if (errno == ENOENT && elf) say(argv[0], "the image lacks the C library it was built for: build it in the image, or static");
-    if (errno == ENOEXEC && elf) say(argv[0], "it was built for another kind of machine");
-    if (errno == ENOEXEC) { /* a script without a first line: the shell's, as everywhere */
+    if (why == ENOENT && elf) say(argv[0], "the image lacks the C library it was built for: build it in the image, or static");
+    if (why == ENOEXEC && elf) say(argv[0], "it was built for another kind of machine");
+    if (why == ENOEXEC) { /* a script without a first line: the shell's, as everywhere */
         int at = 0;
         shell[at++] = "/bin/sh";
         shell[at++] = (char *)file;
         for (int i = 1; argv[i] && at < MANY + 2; i++) shell[at++] = argv[i];
         execv("/bin/sh", shell);
+        why = errno;
     }
-    say(argv[0], strerror(errno));
+    say(argv[0], strerror(why));
 }
 
 void run_program(char **argv) {
