@@ -112,7 +112,7 @@ def time_ticks(low: float, high: float, about: int = 6) -> list[Tick]:
     """Round times within [low, high], in seconds since 1970."""
     rough = (high - low) / about
     for step, pattern in _STEPS:
-        if step >= rough:
+        if step >= 0.8 * rough:
             first = math.ceil(low / step)
             return [_tick(n * step, pattern) for n in range(first, math.floor(high / step) + 1)]
     months = next((each for each in _MONTHS if each * 30.4 * _DAY >= rough), _MONTHS[-1])
