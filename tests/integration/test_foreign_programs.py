@@ -109,6 +109,7 @@ INPUTS = {
     "sweep": [],
     "records": ["records.bin"],
     "stragglers": ["names", "text.txt"],
+    "machine": ["text.txt"],
     "crash": [],
     "hang": [],
 }
@@ -168,6 +169,7 @@ def alone(program: Path, *inputs: Path, result: Path | None = None) -> bytes:
         "csv",
         "sweep",
         "records",
+        "machine",
     ],
 )
 def test_a_foreign_program_gives_the_same_bytes(name: str, submitted: Submitted, data: Path, programs: Path) -> None:

@@ -1,0 +1,1 @@
+bash expects.sh <"$1"
