@@ -61,6 +61,8 @@ class Life(RuleBasedStateMachine):
             return f"{client}.{self.chunk.id}.none"
         assert self.chunk.state == "open" and (self.chunk.need > 0 or spare)
         assert client not in self.votes, "a client that voted got another replica"
+        best = max(Counter(digest[0] for digest in self.votes.values()).values(), default=0)
+        assert len(lifecycle.live_leases(given)) <= given.quorum - best + spare, "more at work than one to spare"
         self.chunk = given
         lease = lease_of(given, client)
         self.granted.add(lease)
@@ -118,11 +120,6 @@ class Life(RuleBasedStateMachine):
             assert self.chunk.need > 0 or live > 0
         else:
             assert self.chunk.need == 0 and live == 0
-
-    @invariant()
-    def at_most_one_more_than_needed_at_work(self) -> None:
-        best = max(Counter(digest[0] for digest in self.votes.values()).values(), default=0)
-        assert len(lifecycle.live_leases(self.chunk)) <= self.chunk.quorum - best + 1 or self.chunk.state != "open"
 
     @invariant()
     def only_a_real_quorum_decides(self) -> None:
