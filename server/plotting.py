@@ -1,11 +1,12 @@
 """A job's declared plots, drawn of its result, or of what is accepted of it so far."""
 
+import threading
 from collections import OrderedDict
 from fnmatch import fnmatchcase
 
 import msgspec
 
-from dockercomp.protocol.errors import NotFound, NotPlottable
+from dockercomp.protocol.errors import Busy, NotFound, NotPlottable
 from dockercomp.protocol.orders import PlotSpec
 from server.plots.drawing import Plot, draw
 from server.plots.reading import MOST_BYTES, CannotPlot
@@ -14,6 +15,7 @@ from server.store.blobs import BlobReader
 from server.store.connection import Document
 
 _MOST_KEPT = 8
+_PATIENCE_S = 3.0
 _LARGEST_KEPT = 1 << 20
 _MOST_FILES = 10_000
 """Files of a result that are looked through for the one that a plot names."""
@@ -26,6 +28,7 @@ class Plotting:
 
     def __init__(self, results: Results) -> None:
         self._results = results
+        self._drawing = threading.Lock()
         self._kept: OrderedDict[tuple[str, int, str], Plot] = OrderedDict()
 
     def plot(self, job: Document, number: int) -> Plot:
@@ -34,23 +37,32 @@ class Plotting:
         if not 1 <= number <= len(declared):
             raise NotFound(f"job {job['_id']} declares {len(declared)} plots, there is no plot {number}")
         key = (str(job["_id"]), number, self.mark(job))
-        if key in self._kept:
-            return self._kept[key]
-        spec = declared[number - 1]
+        kept = self._kept.get(key)
+        if kept is not None:
+            return kept
+        # One at a time: it may take a second and some hundred MiB, and syncs are to be answered meanwhile.
+        if not self._drawing.acquire(timeout=_PATIENCE_S):
+            raise Busy("other plots are being drawn; come again", retry_after=2)
+        try:
+            drawn = self._draw(job, number, declared[number - 1])
+            if len(drawn.svg) + len(drawn.csv) <= _LARGEST_KEPT:
+                self._kept[key] = drawn
+            while len(self._kept) > _MOST_KEPT:
+                self._kept.popitem(last=False)
+            return drawn
+        finally:
+            self._drawing.release()
+
+    def _draw(self, job: Document, number: int, spec: PlotSpec) -> Plot:
         subject = "the result"
         try:
             subject, reader = self._data(job, spec)
             most = MOST_BYTES if job["state"] == "completed" else _SO_FAR_BYTES
             data = reader.read_at(0, min(reader.size, most))
-            drawn = draw(spec, data, whole=reader.size <= most)
+            return draw(spec, data, whole=reader.size <= most)
         except CannotPlot as error:
             named = f"plot {number}" + (f", {spec.title!r}," if spec.title else "")
             raise NotPlottable(f"{named} cannot be drawn: {subject} {error}") from error
-        if len(drawn.svg) + len(drawn.csv) <= _LARGEST_KEPT:
-            self._kept[key] = drawn
-            while len(self._kept) > _MOST_KEPT:
-                self._kept.popitem(last=False)
-        return drawn
 
     def mark(self, job: Document) -> str:
         """Changes when there is more to draw."""

@@ -48,8 +48,7 @@ def make(services: Services) -> Blueprint:
 
 
 def _accepted(job: Document) -> int:
-    counters = job.get("counters", {})
-    return int(counters.get("accepted_0", 0) + counters.get("accepted_1", 0))
+    return int(sum(count for name, count in job.get("counters", {}).items() if name.startswith("accepted_")))
 
 
 def _refused(client: Document) -> str:

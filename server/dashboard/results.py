@@ -4,7 +4,7 @@ from typing import Any
 
 from flask import Blueprint, Response, render_template, request
 
-from dockercomp.protocol.errors import DockercompError, NotFound, NotPlottable
+from dockercomp.protocol.errors import Busy, DockercompError, NotFound, NotPlottable
 from server.answers import Answers
 from server.api.services import Services
 from server.dashboard.preview import LOOK, Preview, preview
@@ -91,7 +91,7 @@ def plots(services: Services, document: Document) -> dict[str, Any]:
         try:
             drawn = services.plotting.plot(document, number)
             plot |= {"summary": drawn.summary, "csv": bool(drawn.csv), "mark": services.plotting.mark(document)}
-        except (NotPlottable, NotFound) as error:
+        except (Busy, NotPlottable, NotFound) as error:
             plot["refused"] = str(error)
         found.append(plot)
     return {"job": document, "plots": found}

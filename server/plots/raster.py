@@ -7,7 +7,8 @@ from PIL import Image
 
 from .reading import CannotPlot
 
-MOST_PIXELS = 64_000_000
+_MOST_CONVERTED = 10_000_000
+"""Pixels of a picture that is turned into PNG, which takes some bytes of memory each."""
 _OTHERS = ("PPM", "TIFF", "BMP")
 """Formats that are turned into PNG. No others are decoded: each decoder is a door."""
 _SHOWN = ("PNG", "JPEG", "GIF", "WEBP")
@@ -36,7 +37,7 @@ def shown(data: bytes) -> tuple[str, bytes, int, int] | None:
         with warnings.catch_warnings(), Image.open(io.BytesIO(data), formats=(*_SHOWN, *_OTHERS)) as picture:
             warnings.simplefilter("ignore")
             width, height = picture.size
-            if width * height > MOST_PIXELS:
+            if not kind and width * height > _MOST_CONVERTED:
                 raise CannotPlot(f"is a picture of {width} × {height} pixels: too large to be shown here")
             return (kind, data, width, height) if kind else ("image/png", _as_png(picture), width, height)
     except CannotPlot:

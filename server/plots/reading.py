@@ -9,7 +9,10 @@ from typing import Any
 
 MOST_BYTES = 8 * 2**20
 MOST_ROWS = 100_000
+_MOST_CELLS = 1_000_000
 _MOST_COLUMNS = 1000
+_MOST_JSON = 4 * 2**20
+"""JSON takes many times its size in memory."""
 _HEADER_LOOKS_AT = 50
 """Rows below the first that tell whether that one is a header."""
 
@@ -32,7 +35,17 @@ def read(data: bytes, *, whole: bool = True) -> Table:
     if not text.strip():
         raise CannotPlot("is empty")
     rows = _json(text, whole) if text.lstrip()[0] in "{[" else _delimited(text)
-    return _table([row for row in islice(rows, MOST_ROWS + 1) if any(row)])
+    return _table(_bounded(row for row in rows if any(row)))
+
+
+def _bounded(rows: Iterable[list[str]]) -> list[list[str]]:
+    kept, cells = [], 0
+    for row in islice(rows, MOST_ROWS + 1):
+        cells += len(row)
+        if cells > _MOST_CELLS:
+            break
+        kept.append(row)
+    return kept
 
 
 def number(cell: str) -> float | None:
@@ -86,6 +99,8 @@ def _csv(lines: list[str], delimiter: str) -> Iterable[list[str]]:
 
 
 def _json(text: str, whole: bool) -> Iterable[list[str]]:
+    if len(text) > _MOST_JSON:
+        text, whole = text[: text.rfind("\n", 0, _MOST_JSON) + 1] or "{", False  # "{": then it is not JSON lines
     try:
         return _json_rows(_parsed(text))
     except (json.JSONDecodeError, RecursionError):
@@ -94,7 +109,7 @@ def _json(text: str, whole: bool) -> Iterable[list[str]]:
         return _json_rows([_parsed(line) for line in islice(text.splitlines(), MOST_ROWS) if line.strip()])
     except (json.JSONDecodeError, RecursionError) as error:
         if not whole:
-            raise CannotPlot(f"is JSON of more than {MOST_BYTES >> 20} MiB, which is not read") from error
+            raise CannotPlot(f"is JSON of more than {_MOST_JSON >> 20} MiB, which is not read") from error
         raise CannotPlot("begins like JSON but is none, nor JSON lines") from error
 
 

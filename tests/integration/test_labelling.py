@@ -3,7 +3,7 @@
 import pytest
 
 from dockercomp.protocol.errors import BadRequest, Conflict, Forbidden, NotFound
-from dockercomp.protocol.orders import InputSpec, JobSpec, ProgramSpec, VerifySpec
+from dockercomp.protocol.orders import InputSpec, JobSpec, ProgramSpec, ReduceSpec, VerifySpec
 from dockercomp.protocol.views import InputFile, SubmitRequest
 from server.inputs import Inputs
 from server.labelling import Labelling, Question, Voter
@@ -22,9 +22,17 @@ def labelling(store: Store) -> Labelling:
     return Labelling(store, Inputs(store))
 
 
-def submit(store: Store, files: int = 2, choices: tuple[str, ...] = ("cat", "dog"), quorum: int = 2) -> str:
+def submit(
+    store: Store,
+    files: int = 2,
+    choices: tuple[str, ...] = ("cat", "dog"),
+    quorum: int = 2,
+    reduce: ReduceSpec | None = None,
+) -> str:
     spec = JobSpec(
         name="labels",
+        image="i" if reduce else "",
+        reduce=reduce,
         input=InputSpec(split="files"),
         map=ProgramSpec(question="What is it?", choices=list(choices)),
         verify=VerifySpec(quorum=quorum),
@@ -142,6 +150,22 @@ def test_workers_never_get_questions_and_are_told_why(store: Store, labelling: L
     assert answer.leases == [] and answer.why_idle == f"job {job} asks people, not machines"
     ask(labelling, job, ADA)
     assert worker.work(5).leases == []
+
+
+def test_machines_reduce_what_people_answered(store: Store, labelling: Labelling) -> None:
+    job = submit(store, quorum=1, reduce=ReduceSpec(command=["sort"]))
+    master = Master(store)
+    worker = master.volunteer(lambda lease: b"reduced\n")
+    assert worker.work().leases == []
+    while (question := labelling.next(job, ADA)) is not None:
+        labelling.answer(ADA, question.lease, "cat")
+    advance(store, job)
+    (lease,) = worker.work().leases
+    assert lease.stage == 1 and labelling.next(job, BOB) is None
+    worker.work()
+    done = advance(store, job)
+    whole = Results(store, Sources(store)).whole(done)
+    assert whole.read_at(0, whole.size) == b"reduced\n"
 
 
 def test_a_job_that_asks_nobody_has_no_questions(store: Store, labelling: Labelling) -> None:

@@ -157,6 +157,15 @@ def test_data_that_cannot_be_drawn_says_why(spec: PlotSpec, data: bytes, says: s
     assert str(refused.value).startswith(says)
 
 
+def test_very_much_data_is_read_in_part() -> None:
+    wide = ",".join("1" * 1000) + "\n"
+    assert len(read((wide * 4000).encode()).rows) <= 1000
+    with pytest.raises(CannotPlot, match="JSON of more than 4 MiB"):
+        read(b'{"a":' + b" " * (5 << 20) + b"1}")
+    with pytest.raises(CannotPlot, match="6000 × 6000 pixels: too large"):
+        draw(PlotSpec(kind="image"), b"P1 6000 6000 " + b"1" * 100)
+
+
 def test_of_data_that_is_cut_off_only_whole_lines_are_read() -> None:
     assert read(b"a\t1\nb\t2", whole=False).rows == [["a", "1"]]
     assert read(b"a\t1\nb\t2").rows == [["a", "1"], ["b", "2"]]
