@@ -60,7 +60,7 @@ def forecast(master: Master, folder: JobFolder, inputs: Collected) -> Forecast:
         request = msgspec.structs.replace(request, inputs=list(inputs))
     else:
         request = msgspec.structs.replace(request, input_list=send_list(master, inputs))
-    return master.call("job_forecast", Forecast, request)
+    return master.call("job_forecast", Forecast, request, timeout=_patience(request))
 
 
 def send_inputs(master: Master, inputs: Collected, tell: Tell, told: Told) -> None:
@@ -102,7 +102,13 @@ def send_program(master: Master, folder: Path) -> str:
 
 def hand_in(master: Master, request: SubmitRequest, key: str = "") -> JobView:
     """Submit what was uploaded; a repeated `key` gives the job it made before. Raises InvalidJob, UnknownImage."""
-    return master.call("submit", JobView, request, headers={"Idempotency-Key": key or str(uuid.uuid4())})
+    headers = {"Idempotency-Key": key or str(uuid.uuid4())}
+    return master.call("submit", JobView, request, headers=headers, timeout=_patience(request))
+
+
+def _patience(request: SubmitRequest) -> float | None:
+    """Seconds to wait for a master that looks at every one of very many inputs."""
+    return 600.0 if request.input_list else None
 
 
 def check_image(master: Master, spec: JobSpec) -> None:

@@ -63,11 +63,12 @@ class Connection:
         params: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
         stream: bool = False,
+        timeout: float | None = None,
         **parts: str,
     ) -> requests.Response:
         """Call the route `name`; with `stream` the answer's body is still to be read.
 
-        Raises the DockercompError that the answer stands for, Unavailable without one.
+        `timeout`: seconds to wait for the answer, where that is not the connection's own. Raises the DockercompError that the answer stands for, Unavailable without one.
         """
         route = routes.BY_NAME[name]
         url = self.url + route.url(**{key: quote(value, safe="") for key, value in parts.items()})
@@ -78,7 +79,7 @@ class Connection:
                 data=body,
                 params=dict(params) if params else None,
                 headers=dict(headers) if headers else None,
-                timeout=self._timeout,
+                timeout=timeout or self._timeout,
                 stream=stream,
             )
         except requests.RequestException as error:
