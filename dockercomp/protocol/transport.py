@@ -68,7 +68,8 @@ class Connection:
     ) -> requests.Response:
         """Call the route `name`; with `stream` the answer's body is still to be read.
 
-        `timeout`: seconds to wait for the answer, where that is not the connection's own. Raises the DockercompError that the answer stands for, Unavailable without one.
+        `timeout`: seconds to wait for the answer, where that is not the connection's own. Raises the DockercompError
+        that the answer stands for, Unavailable without one.
         """
         route = routes.BY_NAME[name]
         url = self.url + route.url(**{key: quote(value, safe="") for key, value in parts.items()})
