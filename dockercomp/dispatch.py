@@ -1,5 +1,6 @@
 """Futures of calls that run as a job: resolved chunk by chunk as results are accepted."""
 
+import logging
 import time
 from collections.abc import Sequence
 from concurrent.futures import CancelledError, Future
@@ -11,6 +12,8 @@ from .job import PATIENCE_S, Job, JobFailed
 from .master import Master
 from .outcomes import Outcome, outcomes
 from .protocol.errors import Busy, DockercompError, Unavailable
+
+log = logging.getLogger(__name__)
 
 SHORTEST_PAUSE_S = 0.05
 LONGEST_PAUSE_S = 1.0
@@ -83,6 +86,7 @@ class Running:
         self._waiting = dict(enumerate(waiting))
         self._pause = SHORTEST_PAUSE_S
         self._answered = time.monotonic()
+        self._told = ""
 
     def look(self) -> bool:
         """Resolve what was accepted meanwhile; returns whether there is nothing left to wait for."""
@@ -116,6 +120,9 @@ class Running:
     def _look(self) -> tuple[bool, bool]:
         """Whether anything came, and whether it was the last."""
         view, arrived = self._accepted.look()
+        if view.waiting and view.waiting != self._told:
+            log.warning("job %s waits: %s", view.id, view.waiting)
+        self._told = view.waiting
         moved = False
         for index, result in arrived:
             moved = True

@@ -28,6 +28,7 @@ class MadeUp:
         self.issued: set[int] = set()
         self.accepted: set[int] = set()
         self.state = "running"
+        self.waiting = ""
         self.calls: list[str] = []
         self.failures: list[Exception] = []
 
@@ -41,7 +42,7 @@ class MadeUp:
             stage = StageView(
                 name="map", chunks=len(self.results), issued=len(self.issued), accepted=len(self.accepted)
             )
-            return job(self.state, stages=[stage], error="chunk 3 ran out of memory")
+            return job(self.state, stages=[stage], error="chunk 3 ran out of memory", waiting=self.waiting)
         first = int(params.get("cursor", -1)) + 1
         found = sorted(index for index in self.issued | self.accepted if index >= first)[:PAGE]
         return ChunkPage(
@@ -174,6 +175,14 @@ def test_futures_run_when_their_chunk_is_handed_out_and_resolve_when_it_is_accep
     made.accept(1)
     made.state = "completed"
     assert job.look() and futures[1].result(0) == 1
+
+
+def test_why_a_job_waits_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    made = MadeUp(1)
+    job, _ = running(made)
+    for made.waiting in ("", "no client has so much memory", "no client has so much memory", ""):
+        job.look()
+    assert [each.getMessage() for each in caplog.records] == ["job j1 waits: no client has so much memory"]
 
 
 def test_a_job_that_nobody_waits_for_is_stopped() -> None:
