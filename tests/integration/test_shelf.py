@@ -94,3 +94,10 @@ def test_collisions(shelf: Shelf, tmp_path: Path) -> None:
     pairs = {int(mass): int(number) for mass, number in (line.split(",") for line in table[1:])}
     assert max(pairs, key=lambda mass: pairs[mass]) in (90, 91)
     assert 1500 < sum(pairs.values()) <= 2000
+
+
+def test_labels_waits_for_people(shelf: Shelf, pictures: Path) -> None:
+    job = shelf.client.submit(JOBS / "labels", pictures)
+    assert job.view.stages[0].chunks == 3
+    assert f"/tasks/{job.id}" in job.view.waiting
+    assert job.cancel().state == "cancelled"
