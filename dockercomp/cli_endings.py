@@ -1,7 +1,5 @@
 """Commands for jobs that do not go well: why, again, away."""
 
-from urllib.parse import quote
-
 import click
 
 from .client import Client
@@ -35,7 +33,7 @@ def rm(session: Session, client: Client, jobs: tuple[str, ...]) -> None:
 @with_client
 def explain(session: Session, client: Client, subject: str) -> None:
     """Say why a job, a chunk (JOB.STAGE.INDEX) or a client (id or name) is as it is."""
-    found = client.master.call("explain", Explanation, subject=quote(subject, safe=""))
+    found = client.master.call("explain", Explanation, subject=subject)
     session.answer(found, lambda: _print(session, found))
 
 
