@@ -114,6 +114,8 @@ class Housekeeping:
         _log.warning("open range issued again", job=job["_id"], chunks=made)
 
     def _move_on(self, job: Document, now: float) -> None:
+        if job.get("reused"):
+            self._scheduling.pass_over_reused(running_job(job))
         if self._stages.advance(job):
             _log.info("job moved on", job=job["_id"])
         elif blamed := self._store.chunks.blamed(job["_id"]):

@@ -24,6 +24,8 @@ from server.tables import Extent, Label, pack, parts
 _decode = msgspec.json.Decoder(InputFile).decode
 _LONGEST_LINE = 64 * 1024
 _LONGEST_HEADER = 2**20
+_MOST_OF_CSV = 2_000_000
+"""Chunks of one csv input: while it is submitted each is looked at."""
 _LARGEST = 2**50
 """Bytes of one input: 1 PiB."""
 
@@ -145,6 +147,8 @@ class Listing:
                 f"{extent.label.url}: a csv split must know where quotes begin and end; give it as a file, or use"
                 ' split = "lines"'
             )
+        if chunks > _MOST_OF_CSV:
+            raise InvalidJob(f"{extent.label.name} would be {chunks:,} chunks of csv; choose a larger chunk_size")
         reader = self._sources.open(extent)
         head = Window(reader, 0, min(extent.size, _LONGEST_HEADER + 1))
         if record_start(head, 1, quoted=head.read_at(0, 1) == b'"') > _LONGEST_HEADER:

@@ -15,6 +15,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from dockercomp.protocol.orders import JobSpec, ProgramSpec
+from server import splitting
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,10 @@ def stage_of(document: Mapping[str, Any]) -> Stage:
 
 
 def explicit(spec: JobSpec) -> JobSpec:
-    """The job with what goes without saying: a command with {output_dir} and no `outputs` means all files there."""
+    """The job with what goes without saying: a command with {output_dir} and no `outputs` means all files there, and a
+    product has so many combinations (`stop`)."""
+    if spec.input.split == "product":
+        spec = replace(spec, input=replace(spec.input, stop=splitting.combinations(spec.input)))
     if _writes_folder(spec.map):
         spec = replace(spec, map=replace(spec.map, outputs=["**"]))
     if spec.reduce is not None and _writes_folder(spec.reduce):

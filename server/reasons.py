@@ -42,6 +42,8 @@ def unborn(index: int, issued: int, limit: int, total: int) -> str:
         return f"there is no such chunk: the stage has {total}, counted from 0"
     if index >= limit:
         return "it waits for the results that it reads"
+    if index < issued:
+        return "it is being handed out, or was when its master was lost: then it is handed out again within a minute"
     return f"it was not handed out yet: chunks are handed out in order, and {index - issued} are before it"
 
 

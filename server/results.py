@@ -11,6 +11,7 @@ from dockercomp.protocol.views import ResultFile, ResultFiles
 from server.lifecycle import Chunk, chunk_id
 from server.manifests import Manifest, pack
 from server.result_files import below
+from server.running import last_stage
 from server.sections import directories
 from server.sources import Sources
 from server.store import Store
@@ -65,7 +66,7 @@ class Results:
 
     def so_far(self, job: Document) -> SoFar:
         """The results of the last stage that are accepted now."""
-        last = len(job["stages"]) - 1
+        last = last_stage(job)
         found = list(islice(self._store.chunks.canonical_results(job["_id"], last), MOST_SO_FAR))
         manifest = Manifest(pack((digest, size) for _, digest, size in found)[0])
         reader = Concatenation(self._store.payloads, self._store.blobs, manifest)
@@ -103,7 +104,7 @@ class Results:
             if row is not None:
                 return self._sources.open(row.extent)
         elif match := _BELOW.fullmatch(name):
-            chunk = self._store.chunks.by_id(chunk_id(job["_id"], len(job["stages"]) - 1, int(match[1])))
+            chunk = self._store.chunks.by_id(chunk_id(job["_id"], last_stage(job), int(match[1])))
             if chunk is not None and chunk.state == "accepted":
                 return self._file_of(chunk, match[2])
         raise NotFound(f"the result of job {job['_id']} has no file {name}")
@@ -133,7 +134,7 @@ class Results:
         return ResultFiles(files=listed)
 
     def _listed(self, job: Document, first: int) -> Iterator[tuple[int, int, ResultFile]]:
-        last = len(job["stages"]) - 1
+        last = last_stage(job)
         found = self._store.chunks.canonical_results(job["_id"], last, first, job["stages"][str(last)]["total"])
         while group := list(islice(found, _GROUP)):
             manifest = Manifest(pack((digest, size) for _, digest, size in group)[0])

@@ -67,6 +67,11 @@ def stages_of(document: Document) -> list[Document]:
     return [document["stages"][str(number)] for number in range(len(document["stages"]))]
 
 
+def last_stage(document: Document) -> int:
+    """The stage whose results are the job's."""
+    return max(number for number, stage in enumerate(stages_of(document)) if not stage["check"])
+
+
 def rules_of(spec: JobSpec, stage: int) -> Rules:
     """Quorum and retries of a stage's chunks. `adaptive` means quorum until trust is kept."""
     quorum = 1 if spec.verify.policy == "none" else spec.verify.quorum

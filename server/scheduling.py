@@ -94,7 +94,7 @@ class Scheduling:
             if len(issued) >= want:
                 break
             if stage == 0 and job.document.get("reused"):
-                self._pass_over_reused(job)
+                self.pass_over_reused(job)
             place, range_id = job.stages[stage], secrets.token_hex(8)
             most = portion_of(job, client, place["limit"] - place["cursor"])
             taken = self._store.jobs.take_range(job.id, stage, min(want - len(issued), most), range_id)
@@ -103,7 +103,7 @@ class Scheduling:
                 ranges.setdefault(job.id, []).append(range_id)
         return issued, ranges
 
-    def _pass_over_reused(self, job: RunningJob) -> None:
+    def pass_over_reused(self, job: RunningJob) -> None:
         """Where the next chunks were taken over from an earlier job, let nobody take them for fresh ones."""
         start = stop = job.stages[0]["cursor"]
         last = min(start + _MOST_PASSED, job.stages[0]["limit"])

@@ -27,10 +27,14 @@ def of_file(spec: InputSpec, size: int) -> int:
 
 
 def bounds(spec: InputSpec) -> tuple[int, int]:
-    """The numbers [start, stop) of a range, or of a product's combinations."""
+    """The numbers [start, stop) of a range, or of a product's combinations (without its parameters: as counted)."""
     if spec.split == "product":
-        return 0, prod(len(values) for values in spec.parameters.values())
+        return 0, combinations(spec) if spec.parameters else spec.stop
     return spec.start, spec.stop
+
+
+def combinations(spec: InputSpec) -> int:
+    return prod(len(values) for values in spec.parameters.values())
 
 
 def of_numbers(spec: InputSpec) -> int:

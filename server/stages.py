@@ -8,7 +8,7 @@ from server import comparators, plan, result_files
 from server.failures import Failures
 from server.manifests import pack
 from server.merging import LineTooLong, merged
-from server.running import running_job, stages_of
+from server.running import last_stage, running_job, stages_of
 from server.sections import Sections
 from server.sources import Sources
 from server.store import Store
@@ -119,7 +119,7 @@ class Stages:
         wrong = self._checked(job, spec)
         if wrong:
             return self._fail(job["_id"], wrong, {})
-        last = max(number for number, stage in enumerate(stages_of(job)) if not stage["check"])
+        last = last_stage(job)
         manifest, size = self._manifest(job, last)
         if spec.reduce is not None and spec.reduce.sort and plan.sections(spec) > 1 and not plan.bundled(spec, last):
             manifest, size = self._merge(manifest)

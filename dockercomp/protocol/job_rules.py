@@ -83,6 +83,10 @@ def _notify(addresses: list[str]) -> Iterator[Violation]:
 
 
 def _input(spec: InputSpec) -> Iterator[Violation]:
+    given = (spec.chunk_size, spec.record_size, spec.files_per_chunk, spec.start, spec.stop, spec.per_chunk)
+    if max(map(abs, given)) > LARGEST_NUMBER:
+        yield Violation("input", "has a number that is not within 2^62")
+        return
     if spec.split in BYTE_SPLITS and not 1 <= spec.chunk_size <= LARGEST_CHUNK:
         yield Violation("input.chunk_size", "must be between 1 byte and 16 GiB")
     if spec.split == "records" and not 1 <= spec.record_size <= spec.chunk_size:
@@ -100,9 +104,7 @@ def _input(spec: InputSpec) -> Iterator[Violation]:
 def _numbers(spec: InputSpec) -> Iterator[Violation]:
     if spec.fetch != "master" or spec.include or spec.unpack is not None:
         yield Violation("input", f'split = "{spec.split}" reads no input, so there is nothing to fetch or unpack')
-    if max(abs(spec.start), abs(spec.stop), abs(spec.per_chunk)) > LARGEST_NUMBER:
-        yield Violation("input", "start, stop and per_chunk must be within 2^62")
-    elif spec.per_chunk < 1:
+    if spec.per_chunk < 1:
         yield Violation("input.per_chunk", "must be at least 1")
     elif spec.split == "product":
         yield from _product(spec)

@@ -13,6 +13,7 @@ MOST_PIXEL = 255
 MOST_COLUMNS = 1000
 MOST_PLOTS = 20
 MOST_BINS = 10_000
+MOST_TOP = 1_000_000
 LONGEST_TITLE = 500
 
 _NUMERIC = ("json", "numbers", "csv")
@@ -36,6 +37,8 @@ def verification(spec: VerifySpec) -> Iterator[Violation]:
     if len(spec.columns) > MOST_COLUMNS:
         yield Violation("verify.columns", f"may name {MOST_COLUMNS} columns")
     for name, rule in spec.columns.items():
+        if "\0" in name:
+            yield Violation("verify.columns", "must not contain a zero byte")
         yield from _column(f"verify.columns.{name}", rule)
 
 
@@ -71,8 +74,8 @@ def _plot(path: str, spec: PlotSpec) -> Iterator[Violation]:
         yield Violation(
             f"{path}.file", f'{spec.file!r} must be a pattern such as "*.csv": no / at the beginning, no ..'
         )
-    if spec.top < 0:
-        yield Violation(f"{path}.top", "must be 0 (all) or more")
+    if not 0 <= spec.top <= MOST_TOP:
+        yield Violation(f"{path}.top", f"must be between 0 (all) and {MOST_TOP}")
     if not 1 <= spec.bins <= MOST_BINS:
         yield Violation(f"{path}.bins", f"must be between 1 and {MOST_BINS}")
     if spec.kind == "image" and (spec.x or spec.y):

@@ -19,7 +19,7 @@ _OF_THE_END = ("ended", "error", "swept", "missing", "missing_count", "samples",
 _ENDED = ("completed", "failed", "cancelled")
 _LIGHT = {"order": 0, "signature": 0, "open_ranges": 0}
 """Left out where many jobs are read."""
-_FOR_SYNCS = {**_LIGHT, "samples": 0, "missing": 0}
+_FOR_SYNCS = {**_LIGHT, "samples": 0, "missing": 0, "spec.input.parameters": 0}
 
 
 class Jobs:
@@ -228,6 +228,7 @@ class Jobs:
                             "$set": {
                                 "state": state,
                                 "ended": DATABASE_TIME,
+                                "swept": False,
                                 **{k: {"$literal": v} for k, v in change.items()},
                             }
                         }
@@ -305,9 +306,8 @@ class Jobs:
 
     def unswept(self, limit: int = 20) -> list[str]:
         """Ended jobs whose open chunks have not been cancelled yet."""
-        query = {"state": {"$in": list(_ENDED)}, "swept": {"$ne": True}}
         with store_errors():
-            return [found["_id"] for found in self._jobs.find(query, {"_id": 1}).limit(limit)]
+            return [found["_id"] for found in self._jobs.find({"swept": False}, {"_id": 1}).limit(limit)]
 
     def set_swept(self, job: str) -> bool:
         """Nothing of this ended job is open any more; False where it runs again meanwhile."""

@@ -31,6 +31,8 @@ INDEXES: dict[str, list[IndexModel]] = {
         IndexModel([("state", ASCENDING), ("created", ASCENDING)], name="state"),
         # Of which jobs does somebody want to be told? Few, of most installations none.
         IndexModel([("state", ASCENDING)], name="notify", partialFilterExpression={"spec.notify": {"$exists": True}}),
+        # Of which ended jobs may chunks still be open? Of none, but for a moment.
+        IndexModel([("swept", ASCENDING)], name="unswept", partialFilterExpression={"swept": False}),
         # The newest jobs, a page at a time.
         IndexModel([("created", DESCENDING), ("_id", DESCENDING)], name="newest"),
         # Did this owner run the same program before?

@@ -9,12 +9,15 @@ import pytest
 from dockercomp.protocol import bundle
 from dockercomp.protocol.errors import InvalidJob
 from dockercomp.protocol.messages import Lease, SyncAnswer
-from dockercomp.protocol.orders import InputSpec, JobSpec, ProgramSpec, ReduceSpec
+from dockercomp.protocol.orders import ColumnRule, InputSpec, JobSpec, PlotSpec, ProgramSpec, ReduceSpec, VerifySpec
 from dockercomp.protocol.views import InputFile, SubmitRequest
+from server import describing, reasons
+from server.explaining import Explaining
 from server.housekeeping import Housekeeping
 from server.measuring import Measuring
 from server.merging import merged
 from server.reopening import Reopening
+from server.results import Results
 from server.settings import Settings
 from server.sources import Sources
 from server.stages import Stages
@@ -296,3 +299,98 @@ def test_a_file_named_as_anothers_folder_gives_a_result_that_can_be_saved(
     run(master, housekeeping, job, one)
     table = one.master.sync._inputs.sources.table(document_of(master, job)["result"]["file_table"])
     assert [row.extent.label.name for row in table.rows()] == ["000000000/a", "a/b", "c"]
+
+
+def test_a_long_list_of_parameters_does_not_ride_in_each_sync(master: Master) -> None:
+    parameters: dict[str, list[str | int | float | bool]] = {"a": list(range(50)), "b": ["x", "y"]}
+    submit(master, job_of(InputSpec(split="product", parameters=parameters, per_chunk=3)))
+    (job,) = master.store.jobs.running_for("linux/amd64", 2**40, [])
+    assert "parameters" not in job["spec"]["input"]
+    volunteer = master.volunteer()
+    leases = volunteer.send(volunteer.request(100)).leases
+    assert [(lease.start, lease.stop) for lease in leases[-2:]] == [(96, 99), (99, 100)]
+
+
+def test_jobs_that_ended_long_ago_are_not_looked_at_again(master: Master) -> None:
+    for _ in range(5):
+        job = master.submit(1)
+        master.store.jobs.end(job, "cancelled", {})
+        master.store.jobs.set_swept(job)
+    master.store.jobs.end(job := master.submit(1), "cancelled", {})
+    assert master.store.jobs.unswept() == [job]
+    plan = master.store.jobs._jobs.find({"swept": False}, {"_id": 1}).explain()
+    assert plan["executionStats"]["totalDocsExamined"] == 1
+
+
+# --- what is told -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"input": InputSpec(split="range", stop=3, chunk_size=2**63)},
+        {"input": InputSpec(split="range", stop=3, files_per_chunk=2**63)},
+        {"input": InputSpec(split="range", stop=3, record_size=-(2**63))},
+        {"plots": [PlotSpec(kind="bar", top=2**63)]},
+        {"verify": VerifySpec(compare="csv", columns={"a\0b": ColumnRule()})},
+    ],
+)
+def test_values_that_cannot_be_stored_are_refused(master: Master, fields: dict[str, object]) -> None:
+    with pytest.raises(InvalidJob):
+        submit(master, msgspec.structs.replace(job_of(InputSpec(split="range", stop=3)), **fields))
+
+
+def test_columns_may_have_any_name(master: Master, housekeeping: Housekeeping) -> None:
+    columns = dict.fromkeys(("a.b", "$x", "", "$set.a"), ColumnRule())
+    verify = VerifySpec(policy="none", compare="csv", columns=columns)
+    run(
+        master,
+        housekeeping,
+        submit(master, job_of(InputSpec(split="range", stop=3), verify=verify)),
+        master.volunteer(),
+    )
+
+
+def test_every_state_of_every_job_can_be_explained(master: Master, housekeeping: Housekeeping) -> None:
+    def job_with(reduce: ReduceSpec | None = None, **fields: object) -> JobSpec:
+        return job_of(InputSpec(split="lines", chunk_size=800), reduce=reduce, **fields)
+
+    file = uploaded(master, "x", LINES)
+    tree = job_with(ReduceSpec(command=["sum"], fan_in=2), reuse=True)
+    first = submit(master, tree, file)
+    jobs = [
+        first,
+        submit(master, tree, InputFile(name="x", job=first)),
+        submit(master, job_with(ReduceSpec(command=["sum"], partitions=2)), file),
+        submit(master, job_with(ReduceSpec(command=["r"]), map=ProgramSpec(command=["m"], outputs=["a", "b"])), file),
+    ]
+    explaining = Explaining(master.store, master.sync._inputs.sources, 60)
+    volunteer = worker(master, total)
+    for _ in range(12):
+        for job in jobs:
+            document = document_of(master, job)
+            describing.job(document, master.store.clients.alive_since(0))
+            assert explaining.explain(job).sentence
+            for stage in range(len(document["stages"])):
+                for index in (0, 1, 4, 10**11):
+                    assert " -" not in explaining.explain(f"{job}.{stage}.{index:012d}").sentence
+        volunteer.work(2)
+        housekeeping.round(master.store.duties.now())
+
+
+def test_a_tree_shows_its_own_results_while_it_runs(master: Master, housekeeping: Housekeeping) -> None:
+    """Not those of its check, which reduce the first ones twice."""
+    spec = job_of(InputSpec(split="lines", chunk_size=800), reduce=ReduceSpec(command=["sum"], fan_in=2))
+    job = submit(master, spec, uploaded(master, "x", LINES))
+    results, volunteer = Results(master.store, master.sync._inputs.sources), worker(master, total)
+    while (document := document_of(master, job))["state"] == "running":
+        so_far = results.so_far(document)
+        assert (so_far.results, so_far.reader.size) == (0, 0)
+        volunteer.work(1)
+        housekeeping.round(master.store.duties.now())
+    assert document["state"] == "completed"
+
+
+def test_a_chunk_on_its_way_has_none_before_it() -> None:
+    assert "handed out" in reasons.unborn(3, issued=5, limit=9, total=9)
+    assert " -" not in reasons.unborn(3, issued=5, limit=9, total=9)
