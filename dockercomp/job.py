@@ -169,9 +169,32 @@ class Job:
         for page in self._master.pages("job_files", ResultFiles, job=self.id):
             yield from page.files
 
+    def partial(self) -> Iterator[bytes]:
+        """What is accepted of the last stage so far, in chunk order, with gaps where chunks are not: also of a job that
+        ended without a result. Raises Conflict where the result is several files (`files` lists those there are)."""
+        view = self.view
+        if self._gives_files():
+            raise Conflict(f"the result of job {self.id} is files; `files` lists those there are already")
+        for chunk in self.chunks(stage=view.stages[-1].name, state="accepted"):
+            yield from self._master.read_parts("chunk_result", chunk=chunk.id)
+
+    def plot(self, number: int, form: str = "svg") -> bytes:
+        """Plot `number`, from 1, that the job declares: its picture (`svg`) or its points (`csv`).
+
+        Drawn of what is accepted so far while the job runs. Raises NotPlottable where the data is not what it needs,
+        NotFound where there is no such plot, or it has no points."""
+        return self._master.request("job_plot", params={"format": form}, job=self.id, number=str(number)).content
+
     def file_parts(self, name: str) -> Iterator[bytes]:
         """One file of a result of several, by the name that `files` gives, in checked parts. Raises NotFound."""
         return self._master.read_parts("job_file", params={"name": name}, job=self.id)
+
+    def _gives_files(self) -> bool:
+        try:
+            self._master.call("job_files", ResultFiles, params={"limit": 1}, job=self.id)
+        except Conflict:
+            return False
+        return True
 
     def save(self, folder: Path | str) -> Path:
         """Write folder/result (whole or not at all; a folder where the result is several files) and folder/job.json.

@@ -5,11 +5,14 @@ import json
 import tarfile
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pytest
 import requests
 
+from dockercomp.cli import run
 from dockercomp.protocol import bundle
 from dockercomp.protocol.errors import Conflict, NotFound, NotPlottable
 from dockercomp.protocol.messages import Lease
@@ -210,6 +213,28 @@ def test_plots_are_drawn_of_what_there_is(master: RunningMaster, volunteer: Volu
     assert get(master, f"{url}/3").status_code == 404
     assert get(master, f"{url}/x").status_code == 400
     assert master.admin().call("job", JobView, job=job).plots == 2
+
+
+def test_the_command_line_saves_plots_and_partial_results(
+    master: RunningMaster, volunteer: Volunteering, submit: Submit, tmp_path: Path, capfdbinary: Any
+) -> None:
+    plots = [PlotSpec(kind="bar"), PlotSpec(kind="line", y=["9"])]
+    job = submit(plots=plots)
+    worker = volunteer(lambda lease: f"{lease.start}\t{lease.start}\n".encode())
+    worker.work(2)
+    worker.send(worker.request(0))
+    at = ("--url", master.url, "--token", master.admin_token)
+
+    assert run(["results", job, "--partial", *at]) == 0
+    assert capfdbinary.readouterr().out == b"0\t0\n1\t1\n"
+    assert run(["results", job, "--plots", str(tmp_path / "plots"), *at]) == 0
+    told = capfdbinary.readouterr()
+    assert told.out.decode().split() == [str(tmp_path / "plots" / f"plot-1.{form}") for form in ("svg", "csv")]
+    assert b"has no column '9'" in told.err
+    assert (tmp_path / "plots" / "plot-1.csv").read_text() == "x,value\n0,0\n1,1\n"
+    assert run(["chunks", job, "--state", "accepted", *at]) == 0
+    shown = capfdbinary.readouterr().out.decode()
+    assert "map 1" in shown and "number 1" in shown and f"{worker.id} =" in shown
 
 
 def test_a_plot_takes_the_file_it_names(master: RunningMaster, volunteer: Volunteering, submit: Submit) -> None:
