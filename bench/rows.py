@@ -43,8 +43,14 @@ def machine() -> dict[str, object]:
 def show(rows: Sequence[Row]) -> None:
     """Print a table."""
     for found in rows:
-        spread = f"{found.min:,.1f} … {found.max:,.1f}"
-        print(f"{found.system:<14}{found.variant:<26}{found.metric:<16}{found.median:>12,.1f} {found.unit:<10}{spread}")
+        spread = f"{_figure(found.min)} … {_figure(found.max)}"
+        print(
+            f"{found.system:<14}{found.variant:<26}{found.metric:<16}{_figure(found.median):>12} {found.unit:<10}{spread}"
+        )
+
+
+def _figure(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def write(path: Path, bench: str, rows: Sequence[Row]) -> None:

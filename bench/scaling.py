@@ -21,7 +21,7 @@ WORKERS = (1, 2, 4, 8)
 CONTAINERS = 8
 """Of each worker."""
 CHUNK_S = 1.0
-CHUNKS = 640
+CHUNKS = 960
 """Accepted chunks that are timed."""
 HUGE, LARGE = 10**9, 10**5
 _BATCH = 100
