@@ -64,10 +64,10 @@ class Results:
             for entry in found
         ]
 
-    def so_far(self, job: Document) -> SoFar:
-        """The results of the last stage that are accepted now."""
+    def so_far(self, job: Document, most: int = MOST_SO_FAR) -> SoFar:
+        """The results of the last stage that are accepted now, the first `most` of them."""
         last = last_stage(job)
-        found = list(islice(self._store.chunks.canonical_results(job["_id"], last), MOST_SO_FAR))
+        found = list(islice(self._store.chunks.canonical_results(job["_id"], last), most))
         manifest = Manifest(pack((digest, size) for _, digest, size in found)[0])
         reader = Concatenation(self._store.payloads, self._store.blobs, manifest)
         accepted = max(len(found), job.get("counters", {}).get(f"accepted_{last}", 0))

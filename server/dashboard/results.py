@@ -18,6 +18,8 @@ from server.store.connection import Document
 _FILES_ON_THE_JOBS_PAGE = 8
 _ANSWERS_ON_THE_JOBS_PAGE = 12
 _FILES = 50
+_PREVIEWED = 200
+"""Results of a running job that its preview begins with."""
 _NAMES_OF_PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".ppm", ".pgm", ".pbm", ".pnm", ".tif", ".tiff", ".bmp")
 
 
@@ -68,7 +70,7 @@ def result(services: Services, document: Document) -> dict[str, Any]:
     context: dict[str, Any] = {"job": document, "files": None, "seen": None, "so_far": None, **_kinds()}
     completed = document["state"] == "completed"
     if not completed:
-        context["so_far"] = services.results.so_far(document)
+        context["so_far"] = services.results.so_far(document, _PREVIEWED)
     if not completed and not context["so_far"].results:
         return context
     try:
