@@ -52,7 +52,7 @@ def page(shelf: Shelf, image: str, tmp_path: Path) -> Iterator[str]:
 def answers(address: str) -> bool:
     try:
         return requests.get(address, timeout=5).ok
-    except requests.ConnectionError:
+    except requests.RequestException:
         return False
 
 
