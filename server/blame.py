@@ -15,9 +15,10 @@ NAMED = 20
 """Inputs of given-up chunks that are named."""
 
 
-def stops_early(failed: int, accepted: int) -> bool:
-    """Whether a stage fails systematically: there is no use in trying its other chunks."""
-    return failed >= FAILED_AT_FIRST and accepted < failed
+def stops_early(failed: int, accepted: int, open_: int) -> bool:
+    """Whether a stage fails systematically, so that there is no use in trying its other chunks. `open_` chunks that
+    were handed out may still succeed: bad inputs fail sooner than good ones are done."""
+    return failed >= FAILED_AT_FIRST and accepted < failed and open_ <= failed
 
 
 def machine_to_blame(faults: int, completed: int) -> bool:

@@ -78,8 +78,16 @@ class Explaining:
         refusals = [(client["name"], unfit(running, client, platform_of(client))) for client in pool]
         facts = [f"{sum(not why for _, why in refusals)} of {len(pool)} connected clients can run it"]
         facts += [f"not {name}: {why}" for name, why in refusals if why][:_MOST_LISTED]
+        facts += self._shares(job)
         failed = job.get("counters", {}).get("failed", 0)
         return [*facts, f"{failed} runs failed: dockercomp logs {job['_id']} --all"] if failed else facts
+
+    def _shares(self, job: Document) -> list[str]:
+        """What its owner and others with running jobs used lately, where there are others."""
+        owners = {each["owner"] for each in self._store.jobs.running(limit=_MOST_JOBS)} | {job["owner"]}
+        used = self._store.usage.of(owners) if len(owners) > 1 else {}
+        said = [f"{owner} {used[owner]:.0f} s" for owner in sorted(used, key=lambda owner: used[owner])]
+        return [f"served first is who used least lately: {', '.join(said[:_MOST_LISTED])}"] if said else []
 
     # --- chunks ------------------------------------------------------------------------------------------------------
 

@@ -37,7 +37,8 @@ class Failures:
         counters = job.get("counters", {})
         for stage, found in failed.items():
             accepted = int(counters.get(f"accepted_{stage}", 0))
-            if blame.stops_early(found.count, accepted):
+            issued = int(job["stages"][str(stage)]["cursor"])
+            if blame.stops_early(found.count, accepted, issued - accepted - found.count):
                 missing = self._missing(job, count)
                 return Verdict(blame.systematic(found.count, accepted, found.error), missing)
         if not self._settled(job):

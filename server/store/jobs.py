@@ -272,9 +272,12 @@ class Jobs:
             return list(self._jobs.find({"state": "removed", "removed": {"$lt": before}}).limit(limit))
 
     def every(self) -> Iterator[Document]:
-        """Every job, also removed ones, streamed."""
+        """Every job that there is now, also removed ones, one by one: a round trip each."""
         with store_errors():
-            yield from self._jobs.find({}, {"order": 0})
+            for job in [found["_id"] for found in self._jobs.find({}, {"_id": 1})]:
+                found = self._jobs.find_one({"_id": job}, {"order": 0})
+                if found is not None:
+                    yield found
 
     def forget(self, job: str) -> None:
         """The last of a removed job."""

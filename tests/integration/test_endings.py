@@ -97,6 +97,21 @@ def test_chunks_that_fail_among_many_that_succeed_stop_nothing(master: Master) -
     assert document_of(master, job)["state"] == "running"
 
 
+def test_bad_inputs_that_fail_before_good_ones_are_done_stop_nothing(master: Master, settings: Settings) -> None:
+    job = master.submit(10, quorum=1, retries=1)
+    volunteer = master.volunteer()
+    volunteer.send(volunteer.request(10))
+    for lease in [lease for lease in volunteer.held.values() if lease.index < 3]:
+        fail_one(volunteer, lease)
+    volunteer.send(volunteer.request(0))
+    housekeep(master, settings)
+    assert document_of(master, job)["state"] == "running"
+    volunteer.compute()
+    volunteer.send(volunteer.request(0))
+    housekeep(master, settings)
+    assert document_of(master, job)["error"].startswith("3 of 10 chunks failed: number 0; number 1; number 2.")
+
+
 def test_reduce_never_begins_without_all_maps(master: Master, settings: Settings) -> None:
     job = master.submit(4, quorum=1, reduce=True, retries=1)
     volunteer = master.volunteer()
@@ -131,7 +146,8 @@ def test_a_tree_goes_on_with_what_is_whole_and_stops_at_what_failed(master: Mast
 
 
 def test_rules_of_blame() -> None:
-    assert blame.stops_early(3, 2) and not blame.stops_early(3, 3) and not blame.stops_early(2, 0)
+    assert blame.stops_early(3, 2, 0) and not blame.stops_early(3, 3, 0) and not blame.stops_early(2, 0, 0)
+    assert blame.stops_early(3, 0, 3) and not blame.stops_early(3, 0, 4)
     assert blame.machine_to_blame(3, 2) and not blame.machine_to_blame(3, 100) and not blame.machine_to_blame(2, 0)
 
 
