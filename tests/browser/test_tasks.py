@@ -37,6 +37,11 @@ def right(page: Page) -> str:
     return "Cat" if page.get_by_text("pets/1.png").count() else "Dog"
 
 
+def press(page: Page, key: str) -> None:
+    page.wait_for_load_state()  # keys need their script
+    page.keyboard.press(key)
+
+
 def link_to(page: Page) -> str:
     page.get_by_role("button", name="Make a link").click()
     return page.get_by_role("textbox").input_value()
@@ -51,7 +56,7 @@ def test_two_people_answer_by_button_and_key_until_they_agree(as_person: Person,
     expect(shown).to_have_js_property("naturalWidth", 30)
     first.get_by_role("button", name=right(first)).click()
     expect(first.get_by_text("you have answered 1")).to_be_visible()
-    first.keyboard.press("1" if right(first) == "Cat" else "2")
+    press(first, "1" if right(first) == "Cat" else "2")
     expect(first.get_by_role("heading", name="Nothing left to ask you")).to_be_visible()
     expect(first.get_by_text("2 must agree on each")).to_be_visible()
 
@@ -83,7 +88,7 @@ def test_people_without_an_account_answer_by_a_link(as_person: Person, visitor: 
     page.get_by_role("button", name="Begin").click()
     expect(page.get_by_role("img", name="Picture that is pets/")).to_be_visible()
     name = page.get_by_text("pets/").inner_text()
-    page.keyboard.press("0")
+    press(page, "0")
     expect(page.get_by_text(name)).to_have_count(0)
     page.get_by_role("button", name="Dog").click()
     expect(page.get_by_text("But for what you skipped.")).to_be_visible()
