@@ -103,10 +103,20 @@ def unfit(job: RunningJob, client: Document, platform: str) -> str:
     refused = {entry["job"]: entry["reason"] for entry in client.get("refused_jobs") or []}
     if job.id in refused:
         return f"this client refuses job {job.id}: {refused[job.id]}"
-    counted = counted_of(client, job.id)
-    if blame.machine_to_blame(counted.faults, counted.runs) and counted.session == client.get("session"):
-        return blame.faulty(job.id, counted.faults)
-    return ""
+    return fault(client, job.id)
+
+
+def fault(client: Document, job: str) -> str:
+    """Why a client is itself to blame for failing chunks of a job; empty where it is not."""
+    counted = counted_of(client, job)
+    to_blame = blame.machine_to_blame(counted.faults, counted.runs) and counted.session == client.get("session")
+    return blame.faulty(job, counted.faults) if to_blame else ""
+
+
+def faults_of(client: Document) -> list[str]:
+    """The same, for all running jobs."""
+    jobs = client.get("counters", {}).get("jobs", {})
+    return [why for job in jobs if (why := fault(client, job))]
 
 
 class Counted(msgspec.Struct, frozen=True):

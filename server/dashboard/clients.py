@@ -15,6 +15,7 @@ from server import describing
 from server.api.services import Services
 from server.dashboard.allocation import AllocationForm, settled, way
 from server.dashboard.live import Part, page, show
+from server.running import faults_of
 from server.store.connection import Document
 
 PAGE = 50
@@ -91,7 +92,7 @@ def parts(document: Document, view: ClientView) -> dict[str, Part]:
     The change and the containers are one part, so that they never tell different stories.
     """
     steps = way(view)
-    facts = {"client": view, "refused_jobs": document.get("refused_jobs") or []}
+    facts = {"client": view, "refused_jobs": document.get("refused_jobs") or [], "faults": faults_of(document)}
     now = {"steps": steps, "client": view, "total": Use.of(view.containers)}
     return {
         "facts": Part("dashboard/clients/facts.html", lambda: facts),

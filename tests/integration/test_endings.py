@@ -9,6 +9,7 @@ from dockercomp.protocol.views import InputFile, SubmitRequest
 from server import blame
 from server.housekeeping import Housekeeping
 from server.reopening import Reopening
+from server.running import faults_of
 from server.settings import Settings
 from server.store import Store
 from server.store.connection import Document
@@ -262,6 +263,8 @@ def test_a_machine_on_which_chunks_fail_that_others_complete_gets_no_more(master
     assert answer.leases == []
     assert "this machine is to blame: 3 chunks of job" in answer.why_idle and "other machines" in answer.why_idle
     assert document_of(master, job)["state"] == "running"
+    assert faults_of(master.store.clients.by_id(broken.id) or {}) == [answer.why_idle], "its page says so too"
+    assert faults_of(master.store.clients.by_id(sound.id) or {}) == []
 
     broken.session, broken.seq = "mended", 0
     assert len(broken.send(broken.request(2)).leases) == 2, "restarted after it was mended"
