@@ -124,7 +124,7 @@ def test_archives_folders_and_many_small_files_arrive_whole_and_in_order(lent: N
     assert foretold.returncode == 0, foretold.stderr
     done = run("submit", job, "in", "--output", "out")
     assert done.returncode == 0, done.stderr
-    assert done.stderr.startswith("sending 1,203 files, ")
+    assert "\nsending 1,203 files, " in done.stderr
     whole = b"0123456\n" * 300_000 + b"from an archive\n" + b"".join(expected) + b"compressed\n"
     assert (tmp_path / "out" / "result").read_bytes() == whole
     chunks = json.loads((tmp_path / "out" / "job.json").read_text())["stages"][0]["chunks"]
