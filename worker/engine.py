@@ -208,6 +208,17 @@ class Engine:
 
     def remove(self, container: str) -> None:
         """End and remove it with its volumes. One that is gone, or on its way, is fine."""
+        try:
+            self._remove(container)
+        except EngineUnavailable:
+            raise
+        except EngineError:
+            # It ended by itself just when the engine was about to kill it: the engine gives up, and may be asked again.
+            if self.running(container):
+                raise
+            self._remove(container)
+
+    def _remove(self, container: str) -> None:
         with self._speaking("remove a container") as client, _tolerating(404, 409):
             client.remove_container(container, v=True, force=True)
 
