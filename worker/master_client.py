@@ -44,7 +44,7 @@ class MasterClient:
         return self._patient().read_parts("job_image", job=job)
 
     def upload(self, digest: str, size: int, source: IO[bytes]) -> None:
-        self._patient().upload(digest, size, source)
+        self._patient().upload(digest, size, source, awaited=True)
 
     def clock_offset(self) -> float:
         """Seconds that this machine's clock is ahead of the master's, to about a second."""

@@ -148,13 +148,24 @@ class Connection:
         """Those of at most 10,000 blobs that the master does not have."""
         return self.call("blobs_missing", DigestList, DigestList(digests=list(digests))).digests
 
-    def upload(self, digest: str, size: int, source: IO[bytes], told: Callable[[int], None] = lambda _: None) -> None:
+    def upload(
+        self,
+        digest: str,
+        size: int,
+        source: IO[bytes],
+        told: Callable[[int], None] = lambda _: None,
+        *,
+        awaited: bool = False,
+    ) -> None:
         """Upload the `size` bytes of `source` as the blob `digest`, from where an earlier upload stopped.
 
-        `told` gets the bytes that each part brought, first those that an earlier upload had brought. Raises
-        ChecksumMismatch where the bytes are not those of the digest; the master has dropped them then.
+        `told` gets the bytes that each part brought, first those that an earlier upload had brought. Where the master
+        `awaited` it, how much of it is there is not asked first. Raises ChecksumMismatch where the bytes are not those
+        of the digest; the master has dropped them then.
         """
-        status = self.call("blob_status", BlobStatus, digest=digest, params={"size": size})
+        status = BlobStatus(digest=digest, offset=0, complete=False)
+        if not (awaited and size):
+            status = self.call("blob_status", BlobStatus, digest=digest, params={"size": size})
         told(status.offset)
         attempts = 0
         with Parts(source, size) as parts:
