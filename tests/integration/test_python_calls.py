@@ -98,9 +98,9 @@ def test_what_waits_can_be_cancelled(client: Client) -> None:
 
         time.sleep(100)
 
-    pool = Executor(client=client, cpus=10_000 / 64)  # more than anybody has: never handed out
+    pool = Executor(client=client, memory=1 << 40)  # more than anybody has: never handed out
     futures = [pool.submit(forever, n) for n in range(3)]
-    wait_until(lambda: next(client.jobs()).name == "forever")
+    wait_until(lambda: any(job.name == "forever" for job in client.jobs()))
     assert futures[0].cancel()
     pool.shutdown(cancel_futures=True)
     assert all(each.cancelled() for each in futures)
