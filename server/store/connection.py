@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from bson import Int64
+from bson.codec_options import CodecOptions, TypeDecoder, TypeRegistry
 from pymongo import MongoClient
 from pymongo.database import Database
 from pymongo.errors import (
@@ -41,6 +43,18 @@ DATABASE_TIME = {"$divide": [{"$toLong": "$$NOW"}, 1000]}
 """The database's clock inside a pipeline update: seconds since 1970. The only clock that leases are judged by."""
 
 
+class _PlainNumbers(TypeDecoder):
+    """Numbers of 64 bits as Python's own: the driver's type for them is a subclass of int, which messages refuse."""
+
+    bson_type = Int64
+
+    def transform_bson(self, value: Any) -> int:
+        return int(value)
+
+
+_CODEC: CodecOptions[Document] = CodecOptions(type_registry=TypeRegistry([_PlainNumbers()]))
+
+
 def connect(uri: str, database: str, *, timeout_s: float = 10.0) -> Database[Document]:
     """The database, not yet contacted. One MongoClient a process: create it after forking."""
     client: MongoClient[Document] = MongoClient(
@@ -53,6 +67,7 @@ def connect(uri: str, database: str, *, timeout_s: float = 10.0) -> Database[Doc
     )
     return client.get_database(
         database,
+        codec_options=_CODEC,
         write_concern=WriteConcern(w="majority", j=True),
         read_concern=ReadConcern("local"),
     )
