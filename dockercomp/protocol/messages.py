@@ -52,6 +52,8 @@ class Machine(Message, frozen=True, kw_only=True):
     cgroup: Literal["v1", "v2", ""] = ""
     worker: Name = ""
     """Version of the worker."""
+    cpu_kind: Name = ""
+    """The kind of CPU, as far as results may depend on it: the same text for machines that compute the same bits."""
 
 
 class Ceiling(Message, frozen=True, kw_only=True):
@@ -60,6 +62,12 @@ class Ceiling(Message, frozen=True, kw_only=True):
     containers: Count
     cpus: Amount
     memory: Bytes
+    disk: Bytes = 0
+    """Most bytes of everything of ours on the machine: images, inputs, scratch. 0: not said."""
+    network_per_day: Bytes = 0
+    """Most bytes to and from the master and by containers in 24 hours. 0: not limited."""
+    allows: Annotated[list[Name], Meta(max_length=16)] = []
+    """The wants (orders.Want) that the volunteer consents to."""
 
 
 class EnrolRequest(Message, frozen=True, kw_only=True):
@@ -163,6 +171,9 @@ class ResultReport(Message, frozen=True, kw_only=True):
     cpu_s: Amount = 0.0
     wall_s: Amount = 0.0
     memory_peak: Bytes = 0
+    cpus_limit: Amount = 0.0
+    memory_limit: Bytes = 0
+    """The limits in force when it ended, as read back from the cgroup; 0 where they could not be read."""
     log: Log = ""
     """When done: the first and last KiB of what the program said beside its result."""
 
@@ -253,8 +264,13 @@ class SignedOrder(Message, frozen=True, kw_only=True):
     job: str
     body: bytes
     key: str
-    """Public key, 64 hex digits."""
+    """The master's public key, 64 hex digits."""
     signature: bytes
+    scientist_key: str = ""
+    """The scientist's public key, where the job was submitted by a command line that has one."""
+    scientist: bytes = b""
+    """JSON of signing.Statement: what the scientist signed, as bytes."""
+    scientist_signature: bytes = b""
 
 
 # --- the sync ------------------------------------------------------------------------------------------------------

@@ -69,6 +69,16 @@ class ReduceSpec(ProgramSpec, frozen=True, kw_only=True, forbid_unknown_fields=T
 class VerifySpec(Message, frozen=True, kw_only=True, forbid_unknown_fields=True):
     policy: Literal["none", "quorum", "adaptive"] = "quorum"
     quorum: int = 2
+    """quorum: the agreeing results that each chunk needs. adaptive: those that it needs once it is checked."""
+    floor: float = 0.02
+    """adaptive: the chance of a check that no reputation lowers; 0.02 to 1. Canaries count towards it."""
+    target_error: float = 0.0
+    """adaptive: the largest share of wrong accepted chunks that the scientist wants, such as 1e-4 (job file:
+    "1 in 10000"); more is checked where the floor would not give it. 0: what the floor gives."""
+    independent: Literal["client", "owner", "address"] = "client"
+    """What replicas of a chunk must differ in; another owner, address block and enrolment token is always preferred."""
+    same_cpu: bool = False
+    """The result depends on the kind of CPU: replicas are compared within a class of machines (Machine.cpu_kind)."""
     compare: Literal["bytes", "lines", "json", "numbers", "csv", "image"] = "bytes"
     rtol: float = 0.0
     atol: float = 0.0
@@ -86,6 +96,43 @@ class ColumnRule(Message, frozen=True, kw_only=True, forbid_unknown_fields=True)
     rtol: float = 0.0
     atol: float = 0.0
     ulp: int = 0
+
+
+Want = Literal["network", "disk", "device", "writable_root", "capabilities"]
+"""What a job may ask for beyond the locked default; refused where the volunteer's configuration does not allow it."""
+
+
+class WantsSpec(Message, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """More than the locked default: no network, read-only root, no capability, no device, scratch of at most
+    WANTLESS_DISK. Never to be had: a privileged container, the host's namespaces, Docker's socket, a path of the host."""
+
+    network: bool = False
+    """Outbound connections to public addresses, never to the volunteer's own network."""
+    writable_root: bool = False
+    capabilities: list[str] = []
+    """Of CAPABILITIES."""
+    devices: list[str] = []
+    """Of DEVICES."""
+    reason: str = ""
+    """Why, in a sentence, for the volunteer."""
+
+
+CAPABILITIES = frozenset({"CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID", "SYS_NICE"})
+DEVICES = frozenset({"/dev/kvm", "/dev/dri", "/dev/fuse"})
+WANTLESS_DISK = 4 * 2**30
+"""Scratch, in bytes, that a container may have without consent to the want `disk`."""
+
+
+def wants_of(wants: "WantsSpec", disk: int) -> list[Want]:
+    """What needs the volunteer's consent; `disk` is the scratch of a container."""
+    asked: dict[Want, bool] = {
+        "network": wants.network,
+        "disk": disk > WANTLESS_DISK,
+        "device": bool(wants.devices),
+        "writable_root": wants.writable_root,
+        "capabilities": bool(wants.capabilities),
+    }
+    return [want for want, is_asked in asked.items() if is_asked]
 
 
 class ResourcesSpec(Message, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -127,6 +174,7 @@ class JobSpec(Message, frozen=True, kw_only=True, forbid_unknown_fields=True):
     reduce: ReduceSpec | None = None
     verify: VerifySpec = VerifySpec()
     resources: ResourcesSpec = ResourcesSpec()
+    wants: WantsSpec = WantsSpec()
     environment: dict[str, str] = {}
     setup: list[str] = []
     """A command run once in each container, before its first chunk; what it leaves in $DC_SETUP stays."""
@@ -163,6 +211,7 @@ class JobOrder(Message, frozen=True, kw_only=True):
     parameters: dict[str, list[Parameter]] = {}
     setup: list[str] = []
     resources: ResourcesSpec
+    wants: WantsSpec = WantsSpec()
     environment: dict[str, str] = {}
 
 
