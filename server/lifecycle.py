@@ -2,7 +2,8 @@
 
     state        moved on by
     open         a worker's results (accept, fail_replica), leases ending (release); settle() decides each time
-    accepted     final: `quorum` equal results, each from another client; one of them is canonical
+    accepted     `quorum` equal results, each from another client; one of them is canonical. Moved on by doubt and
+                 recheck only, where its support is one client's word
     failed       too many failed replicas, or too many results without a quorum; moved on by reopen
     cancelled    its job ended first; moved on by reopen
 
@@ -12,6 +13,11 @@
     returned     its result is stored and votes                  -
     failed       its run failed                                  forgive (its client may try again)
     gone         its lease ended without a result                accept, fail_replica: a late report still counts
+
+Of an adaptive job a chunk begins with a quorum of 1. A result that is drawn for a check raises it to `full`
+(accept, check=True), and so do doubt and recheck. Doubted results, those of a client that was found wrong, count as
+one vote however many they are: each needs one of a client that is not doubted. A canary is a replica of an accepted
+chunk whose answer is known: it is granted beside `need`, judged against the canonical result, and never votes.
 
 `need` is how many more replicas may be handed out now: quorum - best votes - live leases, never below 0.
 
@@ -51,6 +57,8 @@ class Rules(msgspec.Struct, frozen=True):
 
     quorum: int
     retries: int
+    full: int = 0
+    """Adaptive: `quorum` is 1, and this the quorum of a chunk that is checked. 0: not adaptive."""
 
 
 class Replica(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -71,7 +79,17 @@ class Replica(msgspec.Struct, frozen=True, omit_defaults=True):
     log: str = ""
     """What the program said beside its result, as far as it is kept."""
     wrong: bool = False
-    """Outvoted by a quorum."""
+    """Outvoted by a quorum, or a canary that differs from the known answer."""
+    canary: bool = False
+    doubted: bool = False
+    """Its client was found wrong in this job: the result does not count by itself."""
+    block: str = ""
+    """Address block that the client called from when the lease was granted."""
+    token: str = ""
+    """Enrolment token that let the client in, by its id."""
+    cpus_limit: float = 0.0
+    memory_limit: int = 0
+    """Limits in force as the worker read them back (CPUs, bytes); 0 where it could not."""
     forgiven: bool = False
     failure: Failure | None = None
 
@@ -97,6 +115,10 @@ class Chunk(msgspec.Struct, frozen=True):
     """Failed runs from before it was opened again."""
     reused: str = ""
     """The chunk of an earlier job whose result was taken over."""
+    full: int = 0
+    """Adaptive: the quorum once it is checked; 0: not adaptive, `quorum` is fixed."""
+    cpu_kind: str = ""
+    """The class of machines that may run it, where its job compares within classes: that of its first replica."""
 
 
 class Run(msgspec.Struct, frozen=True):
@@ -105,6 +127,8 @@ class Run(msgspec.Struct, frozen=True):
     wall_s: float = 0.0
     cpu_s: float = 0.0
     log: str = ""
+    cpus_limit: float = 0.0
+    memory_limit: int = 0
 
 
 NO_RUN = Run()
@@ -142,11 +166,12 @@ def fresh(job: str, stage: int, index: int, rules: Rules) -> Chunk:
         quorum=rules.quorum,
         retries=rules.retries,
         need=rules.quorum,
+        full=rules.full,
     )
 
 
 def live_leases(chunk: Chunk) -> list[str]:
-    """The leases that run now. An ended chunk has none."""
+    """The leases that run now. An ended chunk has none but canaries."""
     return [replica.lease for replica in chunk.replicas if replica.state in LIVE]
 
 
@@ -157,45 +182,125 @@ def barred_clients(chunk: Chunk) -> list[str]:
 
 def may_be_doubled(chunk: Chunk) -> bool:
     """Whether one client more than needed may run the chunk: all that are needed run it, and no other does."""
-    votes = Counter(_vote_of(r) for r in chunk.replicas if r.state == "returned")
+    votes = _votes(chunk)
     live = len(live_leases(chunk))
     return chunk.state == "open" and 0 < live == chunk.quorum - max(votes.values(), default=0)
 
 
+class Grantee(msgspec.Struct, frozen=True):
+    """Whom a lease is granted to: the client, and what its independence from others is judged by."""
+
+    client: str
+    owner: str
+    block: str = ""
+    token: str = ""
+    cpu_kind: str = ""
+    """Its class of machines, where the job compares within classes; else empty."""
+
+
 def grant(
-    chunk: Chunk, *, client: str, owner: str, nonce: str, deadline: float, sync: str = "", spare: bool = False
+    chunk: Chunk, to: Grantee, *, nonce: str, deadline: float, sync: str = "", spare: bool = False
 ) -> Chunk | None:
-    """Lease the chunk to a client; None where it may not have it: no replica needed, or it took part already. `spare`:
-    one replica more than needed, for whoever is faster."""
+    """Lease the chunk; None where the client may not have it: no replica needed, it took part already, or its machine
+    is of another class. `spare`: one replica more than needed, for whoever is faster."""
     wanted = chunk.need > 0 or (spare and may_be_doubled(chunk))
-    if chunk.state != "open" or not wanted or client in barred_clients(chunk):
+    if (
+        chunk.state != "open"
+        or not wanted
+        or to.client in barred_clients(chunk)
+        or chunk.cpu_kind not in ("", to.cpu_kind)
+    ):
         return None
-    replica = Replica(
-        lease=lease_id(client, chunk.id, nonce),
-        client=client,
-        owner=owner,
+    replica = _lease(chunk, to, nonce, deadline, sync)
+    return replace(
+        chunk,
+        need=max(0, chunk.need - 1),
+        replicas=(*chunk.replicas, replica),
+        cpu_kind=chunk.cpu_kind or to.cpu_kind,
+        version=chunk.version + 1,
+    )
+
+
+def grant_canary(chunk: Chunk, to: Grantee, *, nonce: str, deadline: float, sync: str = "") -> Chunk | None:
+    """Lease an accepted chunk once more, to see whether the client gives the known answer; None where it or its owner
+    took part, or where its answer rests on one client's word."""
+    took_part = any(r.client == to.client or r.owner == to.owner for r in chunk.replicas)
+    if chunk.state != "accepted" or took_part or sole(chunk) or chunk.cpu_kind not in ("", to.cpu_kind):
+        return None
+    replica = replace(_lease(chunk, to, nonce, deadline, sync), canary=True)
+    return replace(chunk, replicas=(*chunk.replicas, replica), version=chunk.version + 1)
+
+
+def _lease(chunk: Chunk, to: Grantee, nonce: str, deadline: float, sync: str) -> Replica:
+    return Replica(
+        lease=lease_id(to.client, chunk.id, nonce),
+        client=to.client,
+        owner=to.owner,
         state="leased",
         deadline=deadline,
         sync=sync,
+        block=to.block,
+        token=to.token,
     )
-    return replace(chunk, need=max(0, chunk.need - 1), replicas=(*chunk.replicas, replica), version=chunk.version + 1)
+
+
+def sole(chunk: Chunk) -> str:
+    """The client on whose single word an accepted result of an adaptive job rests; empty where others confirmed it."""
+    if chunk.state != "accepted" or not chunk.full or chunk.reused:
+        return ""
+    support = [r for r in _voting(chunk) if _vote_of(r) == chunk.digest]
+    return support[0].client if len(support) == 1 else ""
+
+
+def doubt(chunk: Chunk, client: str) -> Chunk:
+    """A client was found wrong in this job: what rests on its word alone is open again until another confirms it."""
+    if not any(r.client == client and r.state == "returned" and not r.doubted and not r.canary for r in chunk.replicas):
+        return chunk
+    replicas = tuple(
+        replace(r, doubted=True) if r.client == client and r.state == "returned" and not r.canary else r
+        for r in chunk.replicas
+    )
+    doubted = replace(chunk, replicas=replicas, version=chunk.version + 1)
+    if chunk.state == "accepted" and max(_votes(doubted).values(), default=0) >= max(chunk.quorum, chunk.full):
+        return doubted
+    return _open_for_check(doubted)
+
+
+def recheck(chunk: Chunk) -> Chunk:
+    """Open a result that rests on one client's word for one more opinion."""
+    return _open_for_check(replace(chunk, version=chunk.version + 1)) if sole(chunk) else chunk
+
+
+def _open_for_check(chunk: Chunk) -> Chunk:
+    if chunk.state not in ("accepted", "open"):
+        return chunk
+    quorum = max(chunk.quorum, chunk.full)
+    return _settle(replace(chunk, state="open", quorum=quorum, digest=None, size=None))
 
 
 def representatives(chunk: Chunk) -> list[str]:
     """The digests that are voted for, the first returned first. Each of them is that of a stored result."""
-    return list(dict.fromkeys(_vote_of(r) for r in chunk.replicas if r.state == "returned"))
+    return list(dict.fromkeys(_vote_of(r) for r in _voting(chunk)))
 
 
 def vote_for(chunk: Chunk, digest: str) -> str | None:
     """What a result with this digest votes for, where an equal one has voted already: the same bytes, the same vote."""
-    return next((_vote_of(r) for r in chunk.replicas if r.state == "returned" and r.digest == digest), None)
+    return next((_vote_of(r) for r in _voting(chunk) if r.digest == digest), None)
 
 
 def accept(
-    chunk: Chunk, lease: str, digest: str, size: int, *, stored: bool, vote: str = "", run: Run = NO_RUN
+    chunk: Chunk,
+    lease: str,
+    digest: str,
+    size: int,
+    *,
+    stored: bool,
+    vote: str = "",
+    check: bool = False,
+    run: Run = NO_RUN,
 ) -> Step:
     """A result was brought: its digest is fixed by the first report; it votes once its payload is stored, for itself
-    or for the one of `representatives` that it equals (`vote`).
+    or for the one of `representatives` that it equals (`vote`). `check`: it was drawn for a check by another client.
 
     Acknowledged `rejected` where it differs from the digest committed before; `late` where the chunk has ended.
     """
@@ -206,6 +311,8 @@ def accept(
         return Step(chunk, "stored" if found.digest == digest else "rejected")
     if found.state == "failed":
         return Step(chunk, "rejected")
+    if found.canary:
+        return _judge_canary(chunk, found, digest, size, stored=stored, vote=vote, run=run)
     if chunk.state != "open":
         return Step(chunk, "late")
     if found.digest and found.digest != digest:
@@ -217,17 +324,39 @@ def accept(
             return Step(chunk, "send")
         return Step(_settle(_with(chunk, replace(found, state="committed", digest=digest, size=size))), "send")
     vote = vote_for(chunk, digest) or (vote if vote in representatives(chunk) else digest)
-    returned = replace(
+    after = _with(chunk, _returned(found, digest, size, "" if vote == digest else vote, run))
+    if check and chunk.full:
+        after = replace(after, quorum=max(after.quorum, after.full))
+    return Step(_settle(after), "stored")
+
+
+def _returned(found: Replica, digest: str, size: int, vote: str, run: Run) -> Replica:
+    return replace(
         found,
         state="returned",
         digest=digest,
         size=size,
-        vote="" if vote == digest else vote,
+        vote=vote,
         wall_s=run.wall_s,
         cpu_s=run.cpu_s,
         log=run.log,
+        cpus_limit=run.cpus_limit,
+        memory_limit=run.memory_limit,
     )
-    return Step(_settle(_with(chunk, returned)), "stored")
+
+
+def _judge_canary(chunk: Chunk, found: Replica, digest: str, size: int, *, stored: bool, vote: str, run: Run) -> Step:
+    """The same answers as for any other result, so that nothing tells a canary apart before its digest is fixed."""
+    if chunk.state != "accepted" or found.state == "gone":
+        return Step(chunk, "late")
+    if found.digest and found.digest != digest:
+        return Step(_with(chunk, replace(found, state="returned", wrong=True)), "rejected")
+    if not stored:
+        committed = replace(found, state="committed", digest=digest, size=size)
+        return Step(chunk if found.state == "committed" else _with(chunk, committed), "send")
+    given = vote_for(chunk, digest) or vote or digest
+    judged = _returned(found, digest, size, "" if given == digest else given, run)
+    return Step(_with(chunk, replace(judged, wrong=given != chunk.digest)), "stored")
 
 
 def fail_replica(chunk: Chunk, lease: str, failure: Failure) -> Step:
@@ -237,6 +366,8 @@ def fail_replica(chunk: Chunk, lease: str, failure: Failure) -> Step:
         return Step(chunk, "unknown")
     if found.state in ("failed", "returned"):
         return Step(chunk, "stored")
+    if found.canary and found.state in LIVE:
+        return Step(_with(chunk, replace(found, state="failed", failure=failure)), "stored")
     if chunk.state != "open" or (found.state == "gone" and _took_part_since(chunk, found)):
         return Step(chunk, "late")
     return Step(_settle(_with(chunk, replace(found, state="failed", failure=failure))), "stored")
@@ -247,6 +378,11 @@ def release(chunk: Chunk, lease: str) -> Step:
     found = _find(chunk, lease)
     if found is None:
         return Step(chunk, "unknown")
+    if found.canary and found.state in LIVE:
+        # Having fixed an answer that is not the known one and then keeping it back is an answer, too.
+        differs = found.state == "committed" and vote_for(chunk, found.digest) != chunk.digest
+        ended = replace(found, state="returned", wrong=True) if differs else replace(found, state="gone")
+        return Step(_forget_old(_with(chunk, ended)), "stored")
     if chunk.state != "open" or found.state not in LIVE:
         return Step(chunk, "stored")
     return Step(_settle(_forget_old(_lose(chunk, found))), "stored")
@@ -271,7 +407,7 @@ def reopen(chunk: Chunk) -> Chunk:
     are kept and vote, except where there were so many that no two seem to be equal."""
     if chunk.state not in ("failed", "cancelled"):
         return chunk
-    returned = tuple(r for r in chunk.replicas if r.state == "returned")
+    returned = tuple(r for r in chunk.replicas if r.state == "returned" and not r.canary)
     kept = () if _never_repeats(chunk, len(returned)) else returned
     earlier = chunk.earlier_failures + sum(1 for r in chunk.replicas if r.state == "failed")
     again = replace(chunk, state="open", replicas=kept, lost=0, error="", earlier_failures=earlier)
@@ -287,6 +423,17 @@ def cancel(chunk: Chunk) -> Chunk:
 
 def _vote_of(replica: Replica) -> str:
     return replica.vote or replica.digest
+
+
+def _voting(chunk: Chunk) -> list[Replica]:
+    return [r for r in chunk.replicas if r.state == "returned" and not r.canary]
+
+
+def _votes(chunk: Chunk) -> Counter[str]:
+    """Votes by digest; those of doubted clients for the same one count once."""
+    votes = Counter(_vote_of(r) for r in _voting(chunk) if not r.doubted)
+    votes.update({_vote_of(r) for r in _voting(chunk) if r.doubted})
+    return votes
 
 
 def _find(chunk: Chunk, lease: str) -> Replica | None:
@@ -316,11 +463,11 @@ def _took_part_since(chunk: Chunk, gone: Replica) -> bool:
 
 def _settle(chunk: Chunk) -> Chunk:
     """Decide what follows from the replicas as they are now."""
-    votes = Counter(_vote_of(r) for r in chunk.replicas if r.state == "returned")
+    votes = _votes(chunk)
     digest, best = votes.most_common(1)[0] if votes else ("", 0)
     if best >= chunk.quorum:
         return _accepted(chunk, digest)
-    error = _hopeless(chunk, sum(votes.values()))
+    error = _hopeless(chunk, len(_voting(chunk)))
     if error:
         return replace(_end_leases(chunk), state="failed", need=0, error=error)
     live = sum(1 for r in chunk.replicas if r.state in LIVE)
@@ -330,10 +477,10 @@ def _settle(chunk: Chunk) -> Chunk:
 def _accepted(chunk: Chunk, digest: str) -> Chunk:
     marks = chunk.quorum > 1
     judged = tuple(
-        replace(r, wrong=True) if marks and r.state == "returned" and _vote_of(r) != digest else r
+        replace(r, wrong=_vote_of(r) != digest) if marks and r.state == "returned" and not r.canary else r
         for r in _end_leases(chunk).replicas
     )
-    size = next(r.size for r in judged if r.state == "returned" and r.digest == digest)
+    size = next(r.size for r in judged if r.state == "returned" and not r.canary and r.digest == digest)
     return replace(chunk, state="accepted", need=0, replicas=judged, digest=digest, size=size)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from dockercomp.protocol.orders import JobSpec
 from server import fairness, lifecycle
-from server.lifecycle import Chunk
+from server.lifecycle import Chunk, Grantee
 from server.running import RunningJob, asks_people, deadline_s, portion_of, rules_of, running_job
 from server.store import Store
 from server.store.connection import Document
@@ -147,13 +147,18 @@ class Scheduling:
             return None
         return lifecycle.grant(
             chunk,
-            client=client["_id"],
-            owner=client["owner"],
+            grantee(client, spec),
             nonce=secrets.token_hex(4),
             deadline=client["seen"] + deadline_s(spec),
             sync=sync,
             spare=spare,
         )
+
+
+def grantee(client: Document, spec: JobSpec) -> Grantee:
+    """A client, or a person, as a chunk's rules see it."""
+    kind = (client.get("machine") or {}).get("cpu_kind", "") if spec.verify.same_cpu else ""
+    return Grantee(client["_id"], client["owner"], token=client.get("token", ""), cpu_kind=kind)
 
 
 def _is_for(client: Document, spec: JobSpec, stage: int) -> bool:

@@ -203,6 +203,8 @@ def _run_of(report: ResultReport) -> Run:
         wall_s=min(report.wall_s, _LONGEST_RUN_S),
         cpu_s=min(report.cpu_s, _LONGEST_RUN_S),
         log=log if len(log) <= _LONGEST_KEPT else log[:half] + log[-half:],
+        cpus_limit=report.cpus_limit,
+        memory_limit=report.memory_limit,
     )
 
 

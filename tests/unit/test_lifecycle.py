@@ -12,7 +12,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 
 from dockercomp.protocol.messages import Failure
 from server import lifecycle
-from server.lifecycle import Chunk, Rules
+from server.lifecycle import Chunk, Grantee, Rules
 
 CLIENTS = ["ca", "cb", "cc", "cd", "ce"]
 DIGESTS = ["a" * 64, "b" * 64, "c" * 64]
@@ -24,7 +24,7 @@ BROKEN_MACHINE = Failure(reason="engine", message="no engine")
 
 
 def leased(chunk: Chunk, client: str, nonce: str = "n") -> Chunk:
-    given = lifecycle.grant(chunk, client=client, owner=client, nonce=nonce, deadline=1e9)
+    given = lifecycle.grant(chunk, Grantee(client, client), nonce=nonce, deadline=1e9)
     assert given is not None
     return given
 
@@ -56,7 +56,7 @@ class Life(RuleBasedStateMachine):
     def lease(self, client: str, spare: bool) -> str:
         self.number += 1
         nonce = f"{self.number}"
-        given = lifecycle.grant(self.chunk, client=client, owner=client, nonce=nonce, deadline=1e9, spare=spare)
+        given = lifecycle.grant(self.chunk, Grantee(client, client), nonce=nonce, deadline=1e9, spare=spare)
         if given is None:
             return f"{client}.{self.chunk.id}.none"
         assert self.chunk.state == "open" and (self.chunk.need > 0 or spare)
@@ -164,7 +164,7 @@ def test_quorum_needs_two_clients() -> None:
     chunk = leased(lifecycle.fresh("j1", 0, 0, Rules(2, 3)), "ca")
     step = lifecycle.accept(chunk, lease_of(chunk, "ca"), DIGESTS[0], 5, stored=True)
     assert step.ack == "stored" and step.chunk.state == "open" and step.chunk.need == 1
-    assert lifecycle.grant(step.chunk, client="ca", owner="ca", nonce="x", deadline=1) is None
+    assert lifecycle.grant(step.chunk, Grantee("ca", "ca"), nonce="x", deadline=1) is None
     second = leased(step.chunk, "cb")
     done = lifecycle.accept(second, lease_of(second, "cb"), DIGESTS[0], 5, stored=True).chunk
     assert (done.state, done.digest, done.size) == ("accepted", DIGESTS[0], 5)
@@ -269,7 +269,7 @@ def test_a_chunk_opened_again_keeps_results_and_forgets_failures() -> None:
     again = lifecycle.reopen(chunk)
     assert (again.state, again.need, again.earlier_failures, again.error) == ("open", 1, 1, "")
     assert lifecycle.reopen(again) is again
-    assert lifecycle.grant(again, client="ca", owner="ca", nonce="x", deadline=1) is None, "it has voted"
+    assert lifecycle.grant(again, Grantee("ca", "ca"), nonce="x", deadline=1) is None, "it has voted"
     done = leased(again, "cb", "again")
     assert lifecycle.accept(done, lease_of(done, "cb"), DIGESTS[0], 5, stored=True).chunk.state == "accepted"
 
