@@ -164,15 +164,16 @@ class Labelling:
     ) -> tuple[list[tuple[Chunk, Chunk]], bool]:
         """The change that an answer makes, and whether it came too late."""
         deadline = next((replica.deadline for replica in chunk.replicas if replica.lease == lease), 0.0)
+        now = self._store.duties.read_now()
         report = ResultReport(
             lease=lease,
             outcome="done",
             digest=hashlib.sha256(payload).hexdigest(),
             size=len(payload),
             payload=payload,
-            wall_s=max(0.0, self._store.duties.read_now() - (deadline - deadline_s(job.spec))),
+            wall_s=max(0.0, now - (deadline - deadline_s(job.spec))),
         )
-        chunks, intake = {chunk.id: chunk}, Intake()
+        chunks, intake = {chunk.id: chunk}, Intake(now=now)
         durable, _ = self._verification.store_payloads(voter.id, [report], chunks)
         self._verification.take_in(voter.id, [report], chunks, durable, intake)
         status = intake.acks[lease][1].status if lease in intake.acks else "unknown"

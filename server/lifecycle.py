@@ -90,6 +90,10 @@ class Replica(msgspec.Struct, frozen=True, omit_defaults=True):
     cpus_limit: float = 0.0
     memory_limit: int = 0
     """Limits in force as the worker read them back (CPUs, bytes); 0 where it could not."""
+    at: float = 0.0
+    """Database time, seconds since 1970, at which the result was taken in."""
+    input_digest: str = ""
+    """SHA-256 of the input as the program got it; empty where an earlier replica of the chunk says the same."""
     forgiven: bool = False
     failure: Failure | None = None
 
@@ -129,6 +133,8 @@ class Run(msgspec.Struct, frozen=True):
     log: str = ""
     cpus_limit: float = 0.0
     memory_limit: int = 0
+    at: float = 0.0
+    input_digest: str = ""
 
 
 NO_RUN = Run()
@@ -342,6 +348,8 @@ def _returned(found: Replica, digest: str, size: int, vote: str, run: Run) -> Re
         log=run.log,
         cpus_limit=run.cpus_limit,
         memory_limit=run.memory_limit,
+        at=run.at,
+        input_digest=run.input_digest,
     )
 
 

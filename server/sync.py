@@ -74,7 +74,7 @@ class Sync:
         with phase("read running jobs"):
             jobs = self._jobs_for(client, request)
 
-        reports, intake = request.results[:SYNC_LIMIT], Intake()
+        reports, intake = request.results[:SYNC_LIMIT], Intake(now=client["seen"])
         with phase("read its chunks"):
             mine = self._my_chunks(client_id, request)
         with phase("store payloads"):

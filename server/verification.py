@@ -31,6 +31,8 @@ class Intake:
 
     changes: dict[str, tuple[Chunk, Chunk]] = field(default_factory=dict)
     """Chunks as read and as they shall be, by id."""
+    now: float = 0.0
+    """The database's time, seconds since 1970."""
     acks: dict[str, tuple[str, Ack]] = field(default_factory=dict)
     """By lease: the chunk that must be stored before the acknowledgement may be given (empty: none), and it."""
 
@@ -99,7 +101,7 @@ class Verification:
             if report.payload is not None and report.digest not in durable:
                 continue  # not stored: the worker sends it again
             before = intake.present(chunk)
-            step = self._step(before, report, durable)
+            step = self._step(before, report, durable, intake.now)
             intake.change(before, step.chunk)
             intake.acks[report.lease] = (_awaited(chunk, intake), Ack(lease=report.lease, status=step.ack))
 
@@ -114,7 +116,7 @@ class Verification:
             awaited = _awaited(chunk, intake) if chunk else ""
             intake.acks[lease] = (awaited, Ack(lease=lease, status="rejected", reason=reason))
 
-    def _step(self, chunk: Chunk, report: ResultReport, durable: Mapping[str, int]) -> Step:
+    def _step(self, chunk: Chunk, report: ResultReport, durable: Mapping[str, int], now: float) -> Step:
         if report.outcome == "returned":
             return lifecycle.release(chunk, report.lease)
         if report.outcome == "failed":
@@ -130,7 +132,7 @@ class Verification:
         stored = size is not None
         vote = self._vote(chunk, report) if stored else ""
         return lifecycle.accept(
-            chunk, report.lease, report.digest, report.size, stored=stored, vote=vote, run=_run_of(report)
+            chunk, report.lease, report.digest, report.size, stored=stored, vote=vote, run=_run_of(report, chunk, now)
         )
 
     def _vote(self, chunk: Chunk, report: ResultReport) -> str:
@@ -196,7 +198,7 @@ def _bounded(failure: Failure) -> Failure:
     )
 
 
-def _run_of(report: ResultReport) -> Run:
+def _run_of(report: ResultReport, chunk: Chunk, now: float) -> Run:
     """What is kept of a run, whatever a worker sent: of its words the beginning and the end."""
     log, half = report.log, _LONGEST_KEPT // 2
     return Run(
@@ -205,7 +207,15 @@ def _run_of(report: ResultReport) -> Run:
         log=log if len(log) <= _LONGEST_KEPT else log[:half] + log[-half:],
         cpus_limit=report.cpus_limit,
         memory_limit=report.memory_limit,
+        at=now,
+        input_digest=_new_input(chunk, report.input_digest),
     )
+
+
+def _new_input(chunk: Chunk, digest: str) -> str:
+    """The input's digest, where it is one and no earlier replica of the chunk gave the same."""
+    known = {replica.input_digest for replica in chunk.replicas}
+    return digest if digest not in known and _DIGEST.fullmatch(digest) else ""
 
 
 def _chunk_of(client: str, lease: str, chunks: Mapping[str, Chunk]) -> Chunk | None:

@@ -108,6 +108,14 @@ class CgroupFiles:
         name = "memory.events" if self.version == 2 else "memory.oom_control"
         return field(_text(self.memory, name), "oom_kill")
 
+    def limits(self) -> tuple[float, int]:
+        """CPUs and bytes of memory allowed now, 0 where unlimited or unreadable: two or three files read."""
+        if self.version == 2:
+            quota, _, period = (_text(self.cpu, "cpu.max") or "").partition(" ")
+            return cpu_share(quota, period) or 0.0, number(_text(self.memory, "memory.max")) or 0
+        share = cpu_share(_text(self.cpu, "cpu.cfs_quota_us"), _text(self.cpu, "cpu.cfs_period_us"))
+        return share or 0.0, number(_text(self.memory, "memory.limit_in_bytes")) or 0
+
     def _read_v1(self) -> Reading:
         spent = number(_text(self.cpuacct, "cpuacct.usage"))
         inactive = field(_text(self.memory, "memory.stat"), "total_inactive_file")

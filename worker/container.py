@@ -226,6 +226,7 @@ class WarmContainer:
             )
             if failure is not None:
                 return Outcome(failure=failure, cpu_s=end.cpu_s, wall_s=end.wall_s, memory_peak=end.memory_peak)
+            cpus_limit, memory_limit = self._limits()
             return Outcome(
                 digest=output.digest,
                 size=output.size,
@@ -234,8 +235,14 @@ class WarmContainer:
                 cpu_s=end.cpu_s,
                 wall_s=end.wall_s,
                 memory_peak=end.memory_peak,
+                cpus_limit=cpus_limit,
+                memory_limit=memory_limit,
                 log=reception.brief(),
             )
+
+    def _limits(self) -> tuple[float, int]:
+        """CPUs and memory as the cgroup limits them now; 0 where that cannot be read."""
+        return self._cgroup.limits() if self._cgroup is not None else (0.0, 0)
 
     def _oom_kills(self) -> int:
         return (self._cgroup.oom_kills() if self._cgroup is not None else None) or 0

@@ -110,6 +110,8 @@ class Leases:
             cpu_s=outcome.cpu_s,
             wall_s=outcome.wall_s,
             memory_peak=outcome.memory_peak,
+            cpus_limit=outcome.cpus_limit,
+            memory_limit=outcome.memory_limit,
             log=outcome.log,
         )
         self._post(report, outcome.payload)

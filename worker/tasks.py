@@ -37,6 +37,9 @@ class Outcome:
     cpu_s: float = 0.0
     wall_s: float = 0.0
     memory_peak: int = 0
+    cpus_limit: float = 0.0
+    memory_limit: int = 0
+    """The limits in force at its end, as the cgroup says them; 0 where it could not be read."""
     log: str = ""
     """Of a result: the first and last words beside it."""
     container_dead: bool = False
