@@ -16,8 +16,10 @@
 
 Of an adaptive job a chunk begins with a quorum of 1. A result that is drawn for a check raises it to `full`
 (accept, check=True), and so do doubt and recheck. Doubted results, those of a client that was found wrong, count as
-one vote however many they are: each needs one of a client that is not doubted. A canary is a replica of an accepted
-chunk whose answer is known: it is granted beside `need`, judged against the canonical result, and never votes.
+one vote however many they are: each needs one of a client that is not doubted. The result of a trusted client decides
+by itself. A canary is a replica of an accepted chunk whose answer is known: it is granted beside `need`, judged against
+the canonical result, and does not vote; where the chunk is opened again before the canary is back, its answer is not
+known any more, and the canary becomes a replica like any other.
 
 `need` is how many more replicas may be handed out now: quorum - best votes - live leases, never below 0.
 
@@ -50,6 +52,11 @@ KEPT_GONE = 4
 """Ended leases that are remembered, for results that come late."""
 EXTRA_RESULTS = 6
 """A chunk with quorum + EXTRA_RESULTS results and no quorum is given up: its results do not repeat."""
+MOST_CANARIES = 3
+"""Canaries of one chunk: its document must not grow with the length of a job."""
+
+Independence = Literal["client", "owner", "address"]
+"""What replicas of a chunk must differ in: in the client; in the owner, too; or in the owner and the address block."""
 
 
 class Rules(msgspec.Struct, frozen=True):
@@ -87,6 +94,8 @@ class Replica(msgspec.Struct, frozen=True, omit_defaults=True):
     """Address block that the client called from when the lease was granted."""
     token: str = ""
     """Enrolment token that let the client in, by its id."""
+    trusted: bool = False
+    """That token is trusted: the result decides."""
     cpus_limit: float = 0.0
     memory_limit: int = 0
     """Limits in force as the worker read them back (CPUs, bytes); 0 where it could not."""
@@ -98,7 +107,7 @@ class Replica(msgspec.Struct, frozen=True, omit_defaults=True):
     failure: Failure | None = None
 
 
-class Chunk(msgspec.Struct, frozen=True):
+class Chunk(msgspec.Struct, frozen=True, omit_defaults=True):
     id: str
     job: str
     stage: int
@@ -177,7 +186,7 @@ def fresh(job: str, stage: int, index: int, rules: Rules) -> Chunk:
 
 
 def live_leases(chunk: Chunk) -> list[str]:
-    """The leases that run now. An ended chunk has none but canaries."""
+    """The leases that run now, those of canaries too: an ended chunk has no others."""
     return [replica.lease for replica in chunk.replicas if replica.state in LIVE]
 
 
@@ -189,7 +198,7 @@ def barred_clients(chunk: Chunk) -> list[str]:
 def may_be_doubled(chunk: Chunk) -> bool:
     """Whether one client more than needed may run the chunk: all that are needed run it, and no other does."""
     votes = _votes(chunk)
-    live = len(live_leases(chunk))
+    live = _at_work(chunk)
     return chunk.state == "open" and 0 < live == chunk.quorum - max(votes.values(), default=0)
 
 
@@ -202,19 +211,24 @@ class Grantee(msgspec.Struct, frozen=True):
     token: str = ""
     cpu_kind: str = ""
     """Its class of machines, where the job compares within classes; else empty."""
+    trusted: bool = False
+    independent: Independence = "client"
+    """What the job asks of replicas of one chunk."""
 
 
 def grant(
     chunk: Chunk, to: Grantee, *, nonce: str, deadline: float, sync: str = "", spare: bool = False
 ) -> Chunk | None:
-    """Lease the chunk; None where the client may not have it: no replica needed, it took part already, or its machine
-    is of another class. `spare`: one replica more than needed, for whoever is faster."""
+    """Lease the chunk; None where the client may not have it: no replica needed, it took part already, its machine is
+    of another class, or it is not independent of those that took part. `spare`: one replica more than needed, for
+    whoever is faster."""
     wanted = chunk.need > 0 or (spare and may_be_doubled(chunk))
     if (
         chunk.state != "open"
         or not wanted
         or to.client in barred_clients(chunk)
         or chunk.cpu_kind not in ("", to.cpu_kind)
+        or not _independent(chunk, to)
     ):
         return None
     replica = _lease(chunk, to, nonce, deadline, sync)
@@ -231,7 +245,8 @@ def grant_canary(chunk: Chunk, to: Grantee, *, nonce: str, deadline: float, sync
     """Lease an accepted chunk once more, to see whether the client gives the known answer; None where it or its owner
     took part, or where its answer rests on one client's word."""
     took_part = any(r.client == to.client or r.owner == to.owner for r in chunk.replicas)
-    if chunk.state != "accepted" or took_part or sole(chunk) or chunk.cpu_kind not in ("", to.cpu_kind):
+    enough = sum(r.canary for r in chunk.replicas) >= MOST_CANARIES
+    if not confirmed(chunk) or took_part or enough or chunk.cpu_kind not in ("", to.cpu_kind):
         return None
     replica = replace(_lease(chunk, to, nonce, deadline, sync), canary=True)
     return replace(chunk, replicas=(*chunk.replicas, replica), version=chunk.version + 1)
@@ -247,15 +262,47 @@ def _lease(chunk: Chunk, to: Grantee, nonce: str, deadline: float, sync: str) ->
         sync=sync,
         block=to.block,
         token=to.token,
+        trusted=to.trusted,
     )
 
 
+def participants(chunk: Chunk) -> list[Replica]:
+    """The replicas that a further one must be independent of: those that run or voted."""
+    return [r for r in chunk.replicas if r.state in LIVE or r.state == "returned"]
+
+
+def dependence(chunk: Chunk, to: Grantee) -> int:
+    """What a client shares with those that took part, 0 to 3: owner, address block, enrolment token."""
+    others = participants(chunk)
+    shared = ((r.owner == to.owner, _same(r.block, to.block), _same(r.token, to.token)) for r in others)
+    return sum(map(any, zip(*shared, strict=True)))
+
+
+def _independent(chunk: Chunk, to: Grantee) -> bool:
+    others = participants(chunk)
+    if to.independent == "client":
+        return True
+    if any(r.owner == to.owner for r in others):
+        return False
+    return to.independent == "owner" or all(r.block != to.block for r in others)
+
+
+def _same(one: str, other: str) -> bool:
+    return bool(one) and one == other
+
+
+def confirmed(chunk: Chunk) -> bool:
+    """Whether an accepted result of an adaptive job is that of a quorum."""
+    return chunk.state == "accepted" and chunk.full > 0 and not chunk.reused and not sole(chunk)
+
+
 def sole(chunk: Chunk) -> str:
-    """The client on whose single word an accepted result of an adaptive job rests; empty where others confirmed it."""
+    """The client on whose single word an accepted result of an adaptive job rests; empty where others confirmed it, or
+    the client is trusted."""
     if chunk.state != "accepted" or not chunk.full or chunk.reused:
         return ""
     support = [r for r in _voting(chunk) if _vote_of(r) == chunk.digest]
-    return support[0].client if len(support) == 1 else ""
+    return support[0].client if len(support) == 1 and not support[0].trusted else ""
 
 
 def doubt(chunk: Chunk, client: str) -> Chunk:
@@ -267,7 +314,7 @@ def doubt(chunk: Chunk, client: str) -> Chunk:
         for r in chunk.replicas
     )
     doubted = replace(chunk, replicas=replicas, version=chunk.version + 1)
-    if chunk.state == "accepted" and max(_votes(doubted).values(), default=0) >= max(chunk.quorum, chunk.full):
+    if chunk.state == "accepted" and _decides(doubted, chunk.digest or "", max(chunk.quorum, chunk.full)):
         return doubted
     return _open_for_check(doubted)
 
@@ -280,8 +327,10 @@ def recheck(chunk: Chunk) -> Chunk:
 def _open_for_check(chunk: Chunk) -> Chunk:
     if chunk.state not in ("accepted", "open"):
         return chunk
+    # The answer is not known any more: canaries under way are replicas like any other.
+    replicas = tuple(replace(r, canary=False) if r.state in LIVE else r for r in chunk.replicas)
     quorum = max(chunk.quorum, chunk.full)
-    return _settle(replace(chunk, state="open", quorum=quorum, digest=None, size=None))
+    return _settle(replace(chunk, state="open", quorum=quorum, digest=None, size=None, replicas=replicas))
 
 
 def representatives(chunk: Chunk) -> list[str]:
@@ -358,7 +407,7 @@ def _judge_canary(chunk: Chunk, found: Replica, digest: str, size: int, *, store
     if chunk.state != "accepted" or found.state == "gone":
         return Step(chunk, "late")
     if found.digest and found.digest != digest:
-        return Step(_with(chunk, replace(found, state="returned", wrong=True)), "rejected")
+        return Step(_with(chunk, replace(found, state="gone")), "rejected")
     if not stored:
         committed = replace(found, state="committed", digest=digest, size=size)
         return Step(chunk if found.state == "committed" else _with(chunk, committed), "send")
@@ -387,10 +436,7 @@ def release(chunk: Chunk, lease: str) -> Step:
     if found is None:
         return Step(chunk, "unknown")
     if found.canary and found.state in LIVE:
-        # Having fixed an answer that is not the known one and then keeping it back is an answer, too.
-        differs = found.state == "committed" and vote_for(chunk, found.digest) != chunk.digest
-        ended = replace(found, state="returned", wrong=True) if differs else replace(found, state="gone")
-        return Step(_forget_old(_with(chunk, ended)), "stored")
+        return Step(_forget_old(_with(chunk, replace(found, state="gone"))), "stored")
     if chunk.state != "open" or found.state not in LIVE:
         return Step(chunk, "stored")
     return Step(_settle(_forget_old(_lose(chunk, found))), "stored")
@@ -408,6 +454,18 @@ def forgive(chunk: Chunk, able: Collection[str]) -> Chunk:
         return chunk
     forgiven = tuple(replace(r, forgiven=True) if r.state == "failed" else r for r in chunk.replicas)
     return replace(chunk, replicas=forgiven, version=chunk.version + 1)
+
+
+def free_class(chunk: Chunk, able: Collection[tuple[str, str]]) -> Chunk:
+    """Let machines of another class have an open chunk, where of those `able` to run it, as (client, class), nobody
+    else of its class is left. The results of that class are forgotten: those of another need not equal them."""
+    if chunk.state != "open" or chunk.need < 1 or not chunk.cpu_kind or _at_work(chunk):
+        return chunk
+    barred = set(barred_clients(chunk))
+    if not able or any(kind == chunk.cpu_kind and client not in barred for client, kind in able):
+        return chunk
+    kept = tuple(r for r in chunk.replicas if r.state == "failed")
+    return _settle(replace(chunk, cpu_kind="", replicas=kept, version=chunk.version + 1))
 
 
 def reopen(chunk: Chunk) -> Chunk:
@@ -435,6 +493,10 @@ def _vote_of(replica: Replica) -> str:
 
 def _voting(chunk: Chunk) -> list[Replica]:
     return [r for r in chunk.replicas if r.state == "returned" and not r.canary]
+
+
+def _at_work(chunk: Chunk) -> int:
+    return sum(1 for r in chunk.replicas if r.state in LIVE and not r.canary)
 
 
 def _votes(chunk: Chunk) -> Counter[str]:
@@ -469,23 +531,29 @@ def _took_part_since(chunk: Chunk, gone: Replica) -> bool:
     return any(r.client == gone.client and r.lease != gone.lease and r.state != "gone" for r in chunk.replicas)
 
 
+def _decides(chunk: Chunk, digest: str, quorum: int) -> bool:
+    """Whether a digest has the votes, or that of a trusted client."""
+    trusted = any(r.trusted and not r.doubted and _vote_of(r) == digest for r in _voting(chunk))
+    return trusted or _votes(chunk)[digest] >= quorum
+
+
 def _settle(chunk: Chunk) -> Chunk:
     """Decide what follows from the replicas as they are now."""
     votes = _votes(chunk)
-    digest, best = votes.most_common(1)[0] if votes else ("", 0)
-    if best >= chunk.quorum:
-        return _accepted(chunk, digest)
-    error = _hopeless(chunk, len(_voting(chunk)))
+    decided = next((digest for digest in votes if _decides(chunk, digest, chunk.quorum)), None)
+    if decided is not None:
+        return _accepted(chunk, decided)
+    error = _hopeless(chunk, sum(not r.doubted for r in _voting(chunk)))
     if error:
         return replace(_end_leases(chunk), state="failed", need=0, error=error)
-    live = sum(1 for r in chunk.replicas if r.state in LIVE)
-    return replace(chunk, need=max(0, chunk.quorum - best - live))
+    best = max(votes.values(), default=0)
+    return replace(chunk, need=max(0, chunk.quorum - best - _at_work(chunk)))
 
 
 def _accepted(chunk: Chunk, digest: str) -> Chunk:
     marks = chunk.quorum > 1
     judged = tuple(
-        replace(r, wrong=_vote_of(r) != digest) if marks and r.state == "returned" and not r.canary else r
+        replace(r, wrong=_vote_of(r) != digest) if marks and r.state == "returned" else r
         for r in _end_leases(chunk).replicas
     )
     size = next(r.size for r in judged if r.state == "returned" and not r.canary and r.digest == digest)
