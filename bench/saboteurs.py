@@ -58,7 +58,7 @@ class Colluder:
     late: bool = False
 
     def answer(self, chunk: int, seen: list[str]) -> str | None:
-        agreed = Random(f"{self.salt} {chunk}").random() < self.rate  # noqa: S311 (a simulation)
+        agreed = Random(f"{self.salt} {chunk}").random() < self.rate
         return f"agreed lie {self.salt}" if agreed else TRUTH
 
 
@@ -94,6 +94,6 @@ def saboteur(kind: str, rate: float, random: Random, salt: int) -> Behaviour:
         "colluders": lambda: Colluder(rate, salt),
         "copiers": lambda: Copier(random),
         "late": lambda: Honest(late=True),
-        "silent": lambda: Silent(),
+        "silent": Silent,
     }
     return makers[kind]()
