@@ -8,7 +8,8 @@ import msgspec
 
 from dockercomp.protocol.errors import InvalidJob, NotFound, UnknownImage
 from dockercomp.protocol.job_rules import check_spec
-from dockercomp.protocol.orders import ORDER_VERSION, ImagePin, JobOrder, JobSpec, ProgramSpec, StageOrder, encode_order
+from dockercomp.protocol.ordering import order_of
+from dockercomp.protocol.orders import ImagePin, JobSpec, encode_order
 from dockercomp.protocol.signing import sign_order
 from dockercomp.protocol.views import SubmitRequest
 from server import plan
@@ -102,7 +103,7 @@ class Submission:
         if not waits_for:
             inputs = self._inputs.inputs_of(owner, made_by, spec, request)
         job = f"j{secrets.token_hex(5)}"
-        signed = sign_order(job, encode_order(_order(job, spec, pin, request.program)), self._seed)
+        signed = sign_order(job, encode_order(order_of(spec, pin, request.program, job)), self._seed)
         document: Document = {
             "_id": job,
             "name": spec.name,
@@ -162,35 +163,6 @@ class Submission:
                 f"the master has no image {name}; push it with `dockercomp image push {name}`. It has: {known}"
             )
         return ImagePin(name=image["name"], config_digest=image["config_digest"], platform=image["platform"])
-
-
-def _order(job: str, spec: JobSpec, pin: ImagePin, program: str) -> JobOrder:
-    return JobOrder(
-        version=ORDER_VERSION,
-        job=job,
-        name=spec.name,
-        image=pin,
-        program=program,
-        split=spec.input.split,
-        stages=_stages(spec),
-        parameters=spec.input.parameters,
-        setup=spec.setup,
-        resources=spec.resources,
-        environment=spec.environment,
-    )
-
-
-def _stages(spec: JobSpec) -> list[StageOrder]:
-    """What the worker runs in each stage."""
-    reduce = spec.reduce
-    if reduce is None:
-        return [StageOrder(program=spec.map, combine=spec.combine)]
-    by_key = reduce.partitions if not spec.map.outputs else 1
-    program = ProgramSpec(command=reduce.command, function=reduce.function, outputs=reduce.outputs)
-    return [
-        StageOrder(program=spec.map, combine=spec.combine, partitions=by_key),
-        StageOrder(program=program, sort_input=reduce.sort),
-    ]
 
 
 def _stages_of(spec: JobSpec, chunks: int) -> Document:

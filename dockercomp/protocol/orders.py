@@ -104,7 +104,7 @@ Want = Literal["network", "disk", "device", "writable_root", "capabilities"]
 
 class WantsSpec(Message, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """More than the locked default: no network, read-only root, no capability, no device, scratch of at most
-    WANTLESS_DISK. Never to be had: a privileged container, the host's namespaces, Docker's socket, a path of the host."""
+    WANTLESS_DISK. Never to be had: a privileged container, the host's namespaces, Docker's socket, the host's paths."""
 
     network: bool = False
     """Outbound connections to public addresses, never to the volunteer's own network."""
