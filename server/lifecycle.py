@@ -132,6 +132,13 @@ class Chunk(msgspec.Struct, frozen=True, omit_defaults=True):
     """Adaptive: the quorum once it is checked; 0: not adaptive, `quorum` is fixed."""
     cpu_kind: str = ""
     """The class of machines that may run it, where its job compares within classes: that of its first replica."""
+    was: str = ""
+    """Digest of the result that it had when it was opened again: later stages may have read it."""
+    was_size: int = 0
+    stale: bool = False
+    """Later stages may have read yet another result than `was`."""
+    redone: int = 0
+    """How often it was run anew because what it reads had changed."""
 
 
 class Run(msgspec.Struct, frozen=True):
@@ -307,11 +314,10 @@ def sole(chunk: Chunk) -> str:
 
 def doubt(chunk: Chunk, client: str) -> Chunk:
     """A client was found wrong in this job: what rests on its word alone is open again until another confirms it."""
-    if not any(r.client == client and r.state == "returned" and not r.doubted and not r.canary for r in chunk.replicas):
+    if not any(r.client == client and r.state == "returned" and not r.doubted for r in chunk.replicas):
         return chunk
     replicas = tuple(
-        replace(r, doubted=True) if r.client == client and r.state == "returned" and not r.canary else r
-        for r in chunk.replicas
+        replace(r, doubted=True) if r.client == client and r.state == "returned" else r for r in chunk.replicas
     )
     doubted = replace(chunk, replicas=replicas, version=chunk.version + 1)
     if chunk.state == "accepted" and _decides(doubted, chunk.digest or "", max(chunk.quorum, chunk.full)):
@@ -324,13 +330,80 @@ def recheck(chunk: Chunk) -> Chunk:
     return _open_for_check(replace(chunk, version=chunk.version + 1)) if sole(chunk) else chunk
 
 
+def support(chunk: Chunk) -> list[Replica]:
+    """The results that an accepted chunk's canonical one rests on."""
+    return [r for r in _voting(chunk) if _vote_of(r) == chunk.digest] if chunk.state == "accepted" else []
+
+
+def newly_wrong(chunk: Chunk) -> list[str]:
+    """Clients with a wrong result here whose other results of the job have not been doubted for it yet."""
+    return list(dict.fromkeys(r.client for r in chunk.replicas if r.wrong and not r.doubted))
+
+
+def rejudge(chunk: Chunk) -> Chunk:
+    """Somebody was outvoted here, and of those who outvoted it some were found wrong since: where without these it
+    would not have been decided, it is open again for one opinion more than before."""
+    firm = [r for r in support(chunk) if not r.doubted]
+    decided = len(firm) >= chunk.quorum or any(r.trusted for r in firm)
+    if decided or not any(r.wrong for r in chunk.replicas):
+        return chunk
+    return _open_for_check(replace(chunk, quorum=chunk.quorum + 1, version=chunk.version + 1))
+
+
+def absolve(chunk: Chunk, client: str) -> Chunk:
+    """The client was not wrong after all: its results count like any others again."""
+    if not any(r.client == client and r.doubted for r in chunk.replicas):
+        return chunk
+    replicas = tuple(replace(r, doubted=False) if r.client == client else r for r in chunk.replicas)
+    after = replace(chunk, replicas=replicas, version=chunk.version + 1)
+    return _settle(after) if chunk.state == "open" else after
+
+
+def changed(chunk: Chunk) -> bool:
+    """Whether later stages may have read another result of it than its present one."""
+    return chunk.state == "accepted" and (chunk.stale or chunk.was not in ("", chunk.digest))
+
+
+def adopt(chunk: Chunk) -> Chunk:
+    """Whatever read an earlier result of it will be run anew: its present one is the one that counts."""
+    return replace(chunk, was="", was_size=0, stale=False, version=chunk.version + 1) if changed(chunk) else chunk
+
+
+def redo(chunk: Chunk) -> Chunk:
+    """What it reads has changed: it is run anew, whatever its state; nothing of before votes."""
+    failures = sum(1 for r in chunk.replicas if r.state == "failed")
+    return _settle(
+        replace(
+            _remembered(chunk),
+            state="open",
+            digest=None,
+            size=None,
+            replicas=(),
+            lost=0,
+            error="",
+            reused="",
+            cpu_kind="",
+            earlier_failures=chunk.earlier_failures + failures,
+            redone=chunk.redone + 1,
+            version=chunk.version + 1,
+        )
+    )
+
+
+def _remembered(chunk: Chunk) -> Chunk:
+    """With the result that later stages may have read, before it is opened again."""
+    if chunk.state != "accepted":
+        return chunk
+    return replace(chunk, was=chunk.digest or "", was_size=chunk.size or 0, stale=changed(chunk))
+
+
 def _open_for_check(chunk: Chunk) -> Chunk:
     if chunk.state not in ("accepted", "open"):
         return chunk
     # The answer is not known any more: canaries under way are replicas like any other.
     replicas = tuple(replace(r, canary=False) if r.state in LIVE else r for r in chunk.replicas)
     quorum = max(chunk.quorum, chunk.full)
-    return _settle(replace(chunk, state="open", quorum=quorum, digest=None, size=None, replicas=replicas))
+    return _settle(replace(_remembered(chunk), state="open", quorum=quorum, digest=None, size=None, replicas=replicas))
 
 
 def representatives(chunk: Chunk) -> list[str]:
