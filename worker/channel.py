@@ -20,7 +20,8 @@ _SIZE = struct.Struct("<I")
 _VERSION = b"2"
 _MOST_FIELDS, _LARGEST_RUN = 32_768, 4 * 1024 * 1024
 """What the runner takes in one run."""
-_LARGEST_FRAME = 16 * 1024 * 1024
+_LARGEST_FRAME = 64 * 1024
+"""The most that the runner sends in one, which is all that a frame may cost in memory."""
 _PATH_LIMIT = 100
 
 

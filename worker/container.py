@@ -31,8 +31,14 @@ State = Literal["starting", "idle", "running", "paused", "stopping", "dead"]
 
 _START_S = 30.0
 _GRACE_S = 15.0
-"""How long the runner may be late with its own time limit before the container is killed."""
+"""How long the runner may be late with its own time limit, and say nothing, before the container is killed."""
+_COLLECTING_S = 600.0
+"""How long it may go on sending what a program left, beyond the time limit."""
 _TICK_S = 1.0
+
+
+class _OverTime(ChannelError):
+    """The runner did not keep the chunk's time limit."""
 
 
 class WarmContainer:
@@ -83,6 +89,7 @@ class WarmContainer:
             self.id = self._engine.create(self._spec(self._listener.path.parent))
             self._engine.start(self.id)
             self._channel = self._wait_for_runner(self._listener)
+            self._listener.close()  # before any program runs: nobody else shall be heard
             self._cgroup = cgroup_paths(self._engine.pid(self.id))
         except (ChannelError, OSError, runner.RunnerMissingError) as error:
             self.stop()
@@ -203,11 +210,21 @@ class WarmContainer:
         """After it the container is at the run's end, or dead: a run half read would mix with the next."""
         try:
             return self._fed(run, told)
-        except (ChannelError, EngineError, OSError) as error:
+        except _OverTime as error:
+            return self._died(str(error), "time")
+        except ChannelError as error:
+            return self._died(str(error), "memory" if self._ran_out_of_memory() else "engine")
+        except (EngineError, OSError) as error:
             return self._died(str(error))
         except BaseException as error:
             self._died(str(error))
             raise
+
+    def _ran_out_of_memory(self) -> bool:
+        """Whether that is why it ended, with its runner: its control group, which tells it better, has gone."""
+        with contextlib.suppress(EngineError):
+            return self._engine.ended_for_memory(self.id)
+        return False
 
     def _fed(self, run: bytes, told: Told) -> Outcome:
         assert self._channel is not None
@@ -250,13 +267,16 @@ class WarmContainer:
     def _follow(self, channel: Channel, reception: Reception, live: Live) -> End:
         begun, paused_before = time.monotonic(), self._paused()
         live.seconds = lambda: time.monotonic() - begun - (self._paused() - paused_before)
-        limit = self._order.resources.time_limit + _GRACE_S
+        limit = self._order.resources.time_limit
+        last = limit + _COLLECTING_S
         while True:
             try:
                 kind, payload = channel.receive(_TICK_S)
+                if time.monotonic() - begun > last and live.seconds() > last:
+                    raise _OverTime("what the program left takes too long to collect")
             except TimeoutError:
-                if live.seconds() > limit:
-                    raise ChannelError("the runner did not keep its time limit") from None
+                if live.seconds() > limit + _GRACE_S:
+                    raise _OverTime("the container did not end the program when its time was over") from None
                 if self.state != "paused" and not self._engine.running(self.id):
                     raise ChannelError("the container has gone") from None
                 continue
@@ -269,13 +289,16 @@ class WarmContainer:
             now = 0.0 if self._paused_at is None else time.monotonic() - self._paused_at
             return self._paused_s + now
 
-    def _died(self, why: str) -> Outcome:
+    def _died(self, why: str, reason: FailureReason = "engine") -> Outcome:
         """The container cannot go on, whatever the reason; the next chunk needs another."""
         self.state = "dead"
         with contextlib.suppress(EngineError):
             self._engine.kill(self.id)
-        reason: FailureReason = "refused" if self._cancelled else "engine"
-        failure = Failure(reason=reason, message=f"the container ended in the middle of the chunk: {why}")
+        message = f"the container ended in the middle of the chunk: {why}"
+        if reason == "memory":
+            limit = self._size.memory_limit >> 20
+            message = f"needed more than its {limit} MiB of memory (scratch included), which ended the whole container"
+        failure = Failure(reason="refused" if self._cancelled else reason, message=message)
         return Outcome(failure=failure, container_dead=True)
 
     # --- making it -------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ EngineError               the engine refused, or failed at, what was asked
 """
 
 import http.client
+import json
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -39,6 +40,12 @@ _PING_TIMEOUT = 10
 _MOST_CALLS = 64
 """Connections kept for calls at the same time, one a slot and some."""
 _SCRATCH = "/tmp"  # noqa: S108  (inside the container)
+_COVERED = "/dev/mqueue"
+"""The engine's own writable places that a container does not need: queues are counted for all containers together."""
+_SYSTEM_CALLS = json.dumps(json.loads(Path(__file__).with_name("seccomp.json").read_text(encoding="utf-8")))
+_FIRST_TO_GO = 500
+"""Where the machine itself runs out of memory, containers go before what the volunteer runs."""
+_BYTES_AN_INODE, _FEWEST_INODES = 2048, 16384
 _LOST = (
     DockerException,
     requests.RequestException,
@@ -110,6 +117,7 @@ class Engine:
             memory=int(info["MemTotal"]),
             storage=str(info.get("Driver") or ""),
             warnings=tuple(info.get("Warnings") or ()),
+            limits=bool(info.get("MemoryLimit", True) and info.get("CpuCfsQuota", True)),
         )
 
     def close(self) -> None:
@@ -167,6 +175,7 @@ class Engine:
                 environment=dict(spec.environment),
                 labels=labels,
                 working_dir=spec.working_dir,
+                stop_signal="SIGKILL",  # process 1 knows no other
                 stdin_open=False,
                 tty=False,
                 network_disabled=True,
@@ -240,6 +249,11 @@ class Engine:
         """Whether its processes are there, frozen ones too; False where there is no such container."""
         return bool(self._state(container).get("Running"))
 
+    def ended_for_memory(self, container: str) -> bool:
+        """Whether it has ended, killed for want of memory as far as the engine knows, and not by `kill`."""
+        state = self._state(container)
+        return not state.get("Running") and bool(state.get("OOMKilled"))
+
     def _state(self, container: str) -> dict[str, Any]:
         with self._speaking("inspect a container") as client:
             try:
@@ -287,19 +301,22 @@ class Engine:
 
 
 def _host_config(client: APIClient, spec: ContainerSpec, mounts: list[Mount]) -> Any:
-    """Locked: no network, no capabilities, nothing to write to but a bounded tmpfs, no swap, few processes."""
+    """Locked: no network, no capabilities, few system calls, nothing to write to but a bounded tmpfs, no swap, few
+    processes. No process of the engine's is inside: the runner is process 1."""
+    inodes = max(_FEWEST_INODES, spec.scratch // _BYTES_AN_INODE)
     return client.create_host_config(
         network_mode="none",
         cap_drop=["ALL"],
-        security_opt=["no-new-privileges"],
+        security_opt=["no-new-privileges", f"seccomp={_SYSTEM_CALLS}"],
         read_only=True,
-        tmpfs={_SCRATCH: f"rw,exec,nosuid,nodev,size={spec.scratch},mode=1777"},
+        tmpfs={_SCRATCH: f"rw,exec,nosuid,nodev,size={spec.scratch},nr_inodes={inodes},mode=1777"},
         mounts=mounts,
-        init=True,
+        init=False,
         ipc_mode="private",
         shm_size=SHARED_MEMORY,
         log_config=LogConfig(type="none"),
         restart_policy={"Name": "no"},
+        oom_score_adj=_FIRST_TO_GO,
         pids_limit=spec.pids,
         ulimits=[Ulimit(name="core", soft=0, hard=0), Ulimit(name="nofile", soft=1024, hard=1024)],
         cpu_period=CPU_PERIOD,
@@ -313,7 +330,7 @@ def _mounts(spec: ContainerSpec, volumes: Iterable[str]) -> list[Mount]:
     """Our binds; and emptiness over the image's own volumes, which would else be writable places on the host's disk."""
     mounts = [Mount(place, str(path), type="bind", read_only=True) for path, place in spec.binds.items()]
     taken = {_SCRATCH, *spec.binds.values()}
-    covered = [place for place in volumes if place.rstrip("/") not in taken]
+    covered = [place for place in (_COVERED, *volumes) if place.rstrip("/") not in taken]
     return mounts + [Mount(place, None, type="tmpfs", read_only=True, tmpfs_size=4096) for place in covered]
 
 

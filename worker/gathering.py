@@ -9,6 +9,8 @@ from dockercomp.protocol.patterns import matches
 from .capture import OUTPUT_LIMIT
 
 MOST_OFFERED = 100_000
+_LONGEST_NAMES = 16 * 2**20
+"""Bytes of all paths together."""
 _FEW = 5
 _REQUEST = 32 * 1024
 """Bytes of paths asked for at once: less than a socket holds, so that asking never waits."""
@@ -29,11 +31,17 @@ class Gathering:
     _chosen: list[str] = field(default_factory=list)
     _asked: list[str] = field(default_factory=list)
     _got: int = 0
+    _names: int = 0
 
     def offer(self, payload: bytes) -> None:
         """Take an F frame. Raises NoResult."""
         if len(self.offered) == MOST_OFFERED:
             raise NoResult(f"the program left more than {MOST_OFFERED} files; let it write fewer, larger ones")
+        self._names += len(payload)
+        if self._names > _LONGEST_NAMES:
+            raise NoResult(
+                f"the names of the program's files are over {_LONGEST_NAMES >> 20} MiB; let it choose shorter ones"
+            )
         path = payload[8:].decode(errors="surrogateescape")
         self.offered[path] = int.from_bytes(payload[:8], "little")
 

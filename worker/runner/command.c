@@ -18,7 +18,8 @@ static void send_output(const struct run *run, struct end *end) {
         log_text("the program ended without writing its {output} file\n");
         end->code = NOT_RUN;
     } else {
-        while ((n = read(fd, block, sizeof block)) > 0) send_frame('O', block, (uint32_t)n);
+        while (!(end->cancelled = stopped()) && (n = read(fd, block, sizeof block)) > 0) /* a sparse file may have no end */
+            send_frame('O', block, (uint32_t)n);
     }
     if (fd >= 0) close(fd);
 }
@@ -48,10 +49,11 @@ void run_command(const struct run *run) {
     close(err[1]);
     int out_open = 1, err_open = 1;
     while (!ended) {
+        int open = may_relay();
         struct pollfd p[5] = {{children, POLLIN, 0},
                               {master, POLLIN, 0},
-                              {out_open ? out[0] : -1, POLLIN, 0},
-                              {err_open ? err[0] : -1, POLLIN, 0},
+                              {out_open && open ? out[0] : -1, POLLIN, 0},
+                              {err_open && open ? err[0] : -1, POLLIN, 0},
                               {in[1], POLLOUT, 0}};
         int ready = wait_for(p, 5, &deadline);
         watch();

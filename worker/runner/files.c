@@ -15,6 +15,7 @@
 #define DEEPEST 200
 #define LARGEST_REQUEST (1u << 20)
 
+static int stop; /* the worker has asked to kill: it wants no more of this result */
 static unsigned char offer[8 + PATH_MAX]; /* a file's size, and its path below the folder */
 static char *const place = (char *)offer + 8;
 
@@ -25,11 +26,12 @@ static int fail(const char *what) {
     return -1;
 }
 
-static void offer_file(const struct stat *st, int shipped) {
-    if (shipped && is_shipped(place, st)) return;
+static int offer_file(const struct stat *st, int shipped) {
+    if (shipped && is_shipped(place, st)) return 0;
     put_size(offer, (uint32_t)st->st_size);
     put_size(offer + 4, (uint32_t)((uint64_t)st->st_size >> 32));
     send_frame('F', offer, (uint32_t)(8 + strlen(place)));
+    return stop = stopped();
 }
 
 /* Offer the regular files below `dir`; links are not followed. */
@@ -49,7 +51,7 @@ static int offer_all(int dir, int depth, int shipped) {
         if (length + 1 + strlen(name) >= PATH_MAX) bad = fail("a path is too long");
         else sprintf(place + length, length ? "/%s" : "%s", name);
         if (bad || fstatat(dirfd(entries), name, &st, AT_SYMLINK_NOFOLLOW)) continue;
-        if (S_ISREG(st.st_mode)) offer_file(&st, shipped);
+        if (S_ISREG(st.st_mode)) bad = offer_file(&st, shipped);
         if (!S_ISDIR(st.st_mode)) continue;
         int inner = openat(dirfd(entries), name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
         if (inner < 0) bad = fail(strerror(errno));
@@ -67,7 +69,7 @@ static int send_file(int top, const char *path) {
     ssize_t n = -1;
     int fd = openat(top, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (fd >= 0 && !fstat(fd, &st) && S_ISREG(st.st_mode))
-        while ((n = read(fd, block, sizeof block)) > 0) send_frame('O', block, (uint32_t)n);
+        while (!(stop = stopped()) && (n = read(fd, block, sizeof block)) > 0) send_frame('O', block, (uint32_t)n);
     if (n < 0) {
         snprintf(place, PATH_MAX, "%s", path);
         fail(strerror(errno));
@@ -93,17 +95,22 @@ static int send_asked(int top, struct end *end) {
         char *asked = malloc(size + 1);
         if (!asked || read_all(master, asked, size)) quit(0);
         asked[size] = 0;
-        while (at < size) { /* paths, each with a zero byte behind it */
+        while (at < size && !stop) { /* paths, each with a zero byte behind it */
             bad |= send_file(top, asked + at);
             at += (uint32_t)strlen(asked + at) + 1;
         }
         free(asked);
+        if (stop) {
+            end->cancelled = 1;
+            return 0;
+        }
     }
 }
 
 void send_files(const struct run *run, struct end *end) {
     int top = open(run->files, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     place[0] = 0;
+    stop = 0;
     if (top < 0 || offer_all(dup(top), 0, !strcmp(run->files, run->work))) {
         if (top < 0) fail(strerror(errno));
         end->code = NOT_RUN;

@@ -4,45 +4,109 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "runner.h"
 
-/* A frame from the host: O is passed on; X ends the run with its code. */
+#define LONGEST_END 63
+
+/* The host is as little to be trusted as the program in it: nothing here waits for it, whatever it leaves half-said. */
+static struct {
+    unsigned char head[5];
+    char end[LONGEST_END + 1];
+    uint32_t have, left, got; /* of the head, of the payload to come, of `end` */
+} incoming;
+
+static uint32_t fed; /* bytes of the call that the host has taken, its length in front included */
+
+/* Returns what recv() does, but 0 where there is nothing yet and -1 at the end. */
+static ssize_t hear(void *to, size_t size) {
+    ssize_t n = recv(host_socket, to, size, MSG_DONTWAIT);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR)) return 0;
+    return n > 0 ? n : -1;
+}
+
+static int hear_head(void) {
+    ssize_t n = hear(incoming.head + incoming.have, 5 - incoming.have);
+    if (n < 0) return -1;
+    incoming.have += (uint32_t)n;
+    incoming.left = incoming.have == 5 ? get_size(incoming.head + 1) : 0;
+    incoming.got = 0;
+    return incoming.left > LONGEST_END && incoming.head[0] == 'X' ? -1 : 0;
+}
+
+/* What there is of a frame from the host: O is passed on; X ends the run with its code. Returns 1 for the end, -1 where the
+ * host has gone or speaks nonsense. */
 static int host_frame(const struct run *run, struct end *end) {
     static char block[BLOCK];
-    unsigned char head[5];
-    if (read_all(host_socket, head, 5)) return -1;
-    uint32_t size = get_size(head + 1);
-    if (head[0] == 'X') {
-        if (size > 63 || read_all(host_socket, block, size)) return -1;
-        block[size] = 0;
-        return sscanf(block, "%d %lld %ld", &end->code, &end->cpu_us, &end->rss_kb) == 3 ? 1 : -1;
+    ssize_t n;
+    if (incoming.have < 5 && hear_head()) return -1;
+    if (incoming.have < 5) return 0;
+    int is_end = incoming.head[0] == 'X';
+    if (incoming.left) {
+        char *to = is_end ? incoming.end + incoming.got : block;
+        if ((n = hear(to, incoming.left < BLOCK ? incoming.left : BLOCK)) < 0) return -1;
+        if (n && !is_end) relay_frame(run->out, block, (uint32_t)n);
+        incoming.left -= (uint32_t)n;
+        incoming.got += is_end ? (uint32_t)n : 0;
+        if (incoming.left) return 0;
     }
-    while (size) {
-        uint32_t part = size < BLOCK ? size : BLOCK;
-        if (read_all(host_socket, block, part)) return -1;
-        send_frame(run->out, block, part);
-        size -= part;
+    incoming.have = 0;
+    incoming.end[incoming.got] = 0;
+    if (!is_end) return 0;
+    return sscanf(incoming.end, "%d %lld %ld", &end->code, &end->cpu_us, &end->rss_kb) == 3 ? 1 : -1;
+}
+
+/* Give the host what it takes of the call. Returns -1 where it has gone. */
+static int feed(const struct run *run) {
+    unsigned char size[4];
+    ssize_t n = 1;
+    put_size(size, run->input.size);
+    if (fed < 4) n = send(host_socket, size + fed, 4 - fed, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (n > 0 && fed < 4) fed += (uint32_t)n;
+    if (n > 0 && fed >= 4 && fed - 4 < run->input.size) {
+        n = send(host_socket, run->input.at + fed - 4, run->input.size + 4 - fed, MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (n > 0) fed += (uint32_t)n;
     }
-    return 0;
+    return n < 0 && errno != EAGAIN && errno != EINTR ? -1 : 0;
+}
+
+/* Whether the host has said more than it was asked, which would be taken for its next answer. */
+static int says_more(void) {
+    char byte;
+    return incoming.have || recv(host_socket, &byte, 1, MSG_DONTWAIT | MSG_PEEK) >= 0;
+}
+
+/* End the host, in or instead of answering, and pass on its last words. */
+static void end_host(struct rusage *usage, int *status) {
+    int log = dup(host_log);
+    kill(host, SIGKILL);
+    while (wait4(host, status, 0, usage) < 0 && errno == EINTR) {}
+    drain(log, 'L');
+    close(log);
+    forget_host();
 }
 
 void run_function(const struct run *run) {
     struct end end = {0};
     struct rusage usage = {0};
-    unsigned char size[4];
     int status = 0, done = 0;
     long long begun = now_us(), deadline = run->limit_ms ? begun + run->limit_ms * 1000LL : 0;
     reap(-1, &status, &usage); /* notices a host that died since */
     if (!host && start_host(run)) quit(3);
     pid_t runs = host;
-    put_size(size, run->input.size);
-    if (write_all(host_socket, size, 4) || write_all(host_socket, run->input.at, run->input.size)) done = -1;
+    memset(&incoming, 0, sizeof incoming);
+    fed = 0;
+    if (feed(run)) done = -1;
     while (!done) {
-        struct pollfd p[4] = {
-            {children, POLLIN, 0}, {master, POLLIN, 0}, {host_socket, POLLIN, 0}, {host_log, POLLIN, 0}};
+        short wanted = (short)((may_relay() ? POLLIN : 0) | (fed - 4 < run->input.size || fed < 4 ? POLLOUT : 0));
+        struct pollfd p[4] = {{children, POLLIN, 0},
+                              {master, POLLIN, 0},
+                              {wanted ? host_socket : -1, wanted, 0},
+                              {may_relay() ? host_log : -1, POLLIN, 0}};
         int ready = wait_for(p, 4, &deadline);
         watch();
         if (ready == 0) {
@@ -56,7 +120,8 @@ void run_function(const struct run *run) {
             kill(runs, SIGKILL);
         }
         if (p[3].revents & POLLIN) relay(host_log, 'L');
-        if (p[2].revents) done = host_frame(run, &end);
+        if (p[2].revents & POLLOUT && feed(run)) done = -1;
+        if (!done && p[2].revents & (POLLIN | POLLHUP | POLLERR)) done = host_frame(run, &end);
         if (!done && p[0].revents) {
             int log = host_log >= 0 ? dup(host_log) : -1; /* reaping it forgets its log: its last words are in there */
             if (reap(runs, &status, &usage)) done = -1;
@@ -65,19 +130,11 @@ void run_function(const struct run *run) {
         }
     }
     end.wall_us = now_us() - begun;
-    if (done < 0) { /* the host died, in or instead of answering */
-        if (host == runs) {
-            int log = dup(host_log);
-            kill(runs, SIGKILL);
-            while (wait4(runs, &status, 0, &usage) < 0 && errno == EINTR) {}
-            drain(log, 'L');
-            close(log);
-            forget_host();
-        }
+    if (done > 0) drain(host_log, 'L');
+    if (host == runs && (done < 0 || says_more())) end_host(&usage, &status);
+    if (done < 0) {
         note_status(&end, status, &usage);
         if (end.code == 0) end.code = NOT_RUN;
-    } else {
-        drain(host_log, 'L');
     }
     kill_others();
     if (run->files[0] && end.code == 0 && !end.timed_out && !end.cancelled) send_files(run, &end);

@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,12 +12,15 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "runner.h"
 
-#define TICK_MS 1000
+#define TICK_US 1000000LL
 #define PAUSE_US 1000000
+#define PATIENT_ROUNDS 20
+#define MOST_ROUNDS 5000 /* of a millisecond */
 
 int children = -1;
 pid_t host = 0;
@@ -38,13 +42,23 @@ static void set_variable(char *word) {
     setenv(word + 1, both, 1);
 }
 
+/* An earlier program may have bound us to few; the kernel cuts this to what the container has. */
+static void all_cpus(void) {
+    static cpu_set_t all[16];
+    memset(all, 0xff, sizeof all);
+    sched_setaffinity(0, sizeof all, all);
+}
+
 void become(const struct run *run, int in, int out, int err, int host_end) {
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     signal(SIGPIPE, SIG_DFL);
     setsid();
-    prctl(PR_SET_DUMPABLE, 1);
+    close(master); /* before an older process of this job could trace us and take it */
+    if (host_socket >= 0 && host_socket != host_end) close(host_socket);
+    all_cpus();
+    prctl(PR_SET_DUMPABLE, 1); /* else the next file is root's */
     int score = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
     if (score >= 0) { /* out of memory takes the program, not the runner */
         ssize_t ignored = write(score, "900", 3);
@@ -88,17 +102,18 @@ int start_host(const struct run *run) {
 
 /* --- waiting ---------------------------------------------------------------------------------------------------- */
 
-/* poll(), which moves the deadline on where it was away much longer than asked: the container was paused, and only
- * running time counts. Returns 0 only once the deadline has passed. */
+/* poll(), for a second at most. Moves the deadline on where it was away much longer than asked: the container was paused,
+ * and only running time counts. Returns 0 once the deadline has passed, whatever there is to read; -1 where there is nothing. */
 int wait_for(struct pollfd *p, nfds_t count, long long *deadline) {
-    if (!*deadline) return poll(p, count, -1);
-    long long before = now_us(), left = (*deadline - before + 999) / 1000;
-    int asked = left < 0 ? 0 : left > TICK_MS ? TICK_MS : (int)left;
-    int ready = poll(p, count, asked);
-    long long away = now_us() - before - asked * 1000LL;
+    long long before = now_us(), wait = TICK_US, relay_at = relay_time();
+    if (relay_at > before && relay_at - before < wait) wait = relay_at - before;
+    if (*deadline && *deadline - before < wait) wait = *deadline < before ? 0 : *deadline - before;
+    int ready = poll(p, count, (int)((wait + 999) / 1000));
+    long long now = now_us(), away = now - before - wait;
+    if (!*deadline) return ready > 0 ? ready : -1;
     if (away > PAUSE_US) *deadline += away;
-    if (ready == 0 && now_us() < *deadline) return -1;
-    return ready;
+    if (now >= *deadline) return 0;
+    return ready > 0 ? ready : -1;
 }
 
 /* Reap orphans; returns whether `wanted` ended, with its status and usage. */
@@ -150,7 +165,7 @@ static int is_zombie(const char *pid) {
     return state && (state[2] == 'Z' || state[2] == 'X');
 }
 
-/* Kill every process but docker-init, ourselves and the host; returns whether there was one. */
+/* Kill every process but ourselves and the host; returns whether there was one. */
 static int kill_all_but_host(void) {
     DIR *proc = opendir("/proc");
     struct dirent *entry;
@@ -158,26 +173,35 @@ static int kill_all_but_host(void) {
     if (!proc) return 0;
     while ((entry = readdir(proc))) {
         pid_t pid = atoi(entry->d_name);
-        if (pid > 1 && pid != getpid() && pid != host && !is_zombie(entry->d_name) && kill(pid, SIGKILL) == 0) found = 1;
+        if (pid > 1 && pid != host && !is_zombie(entry->d_name) && kill(pid, SIGKILL) == 0) found = 1;
     }
     closedir(proc);
     return found;
 }
 
-void kill_others(void) {
+/* Kill all, and wait until they are gone. Where one cannot be killed the container ends with us. */
+static void kill_all(void) {
+    struct timespec pause = {0, 1000000};
     int status;
-    if (!host) {
+    pid_t pid = 0;
+    for (int round = 0; round < MOST_ROUNDS; round++) {
         kill(-1, SIGKILL);
-        while (waitpid(-1, &status, 0) > 0 || errno == EINTR) {} /* we are the subreaper: all orphans are ours */
-        return;
-    }
-    for (int round = 0; round < 1000 && kill_all_but_host(); round++) {
-        pid_t pid;
         while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
             if (pid == host) forget_host();
-        if (!host) {
-            kill_others();
-            return;
-        }
+        if (pid < 0) return;
+        nanosleep(&pause, NULL);
     }
+    quit(5);
+}
+
+void kill_others(void) {
+    int status;
+    for (int round = 0; host && round < PATIENT_ROUNDS; round++) {
+        pid_t pid;
+        int found = kill_all_but_host();
+        while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+            if (pid == host) forget_host();
+        if (host && !found) return;
+    }
+    kill_all(); /* the host too, where what it left multiplies faster than it is found */
 }

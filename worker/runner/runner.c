@@ -28,8 +28,13 @@
  *
  * A host process reads calls from its descriptor 3 (length, call) and answers there with frames O and X ("code cpu_us rss_kb").
  *
- * Between two runs every other process is killed and reaped, and /tmp and /dev/shm are emptied. Static, no allocation
- * beyond the run's own frame, one thread. docker-init is process 1 above it.
+ * Between two runs every other process is killed and reaped, and all that a program can leave otherwise is emptied.
+ * Static, no allocation beyond the run's own frame, one thread.
+ *
+ * The program has the runner's user id. What keeps the two apart: the runner is process 1, which the kernel lets nobody in
+ * the container kill, stop or signal; it is not dumpable, so that nobody may trace it or open its files in /proc; and the
+ * container's system calls (worker/seccomp.json) cannot change the limits or the priority of another process. When it
+ * ends, the kernel ends the whole container.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -72,6 +77,7 @@ static int split(unsigned char *frame, uint32_t size, struct field *fields) {
 
 static void execute(const struct run *run) {
     begin_watching();
+    begin_relaying();
     if (run->function) run_function(run);
     else run_command(run);
 }
@@ -106,6 +112,7 @@ static void run_frame(unsigned char *frame, uint32_t size) {
     else if (run.files[0] && mkdir(run.files, 0755) && errno != EEXIST) not_run("the folder of outputs cannot be made\n");
     else execute(&run);
     empty_scratch(run.keep);
+    empty_ipc();
 }
 
 static void connect_to(const char *path) {
@@ -122,10 +129,9 @@ static void connect_to(const char *path) {
 int main(int argc, char **argv) {
     sigset_t child;
     unsigned char head[5];
-    if (argc != 2) return 64;
+    if (argc != 2 || getpid() != 1) return 64; /* elsewhere it would kill all that is its user's */
+    prctl(PR_SET_DUMPABLE, 0);
     connect_to(argv[1]);
-    prctl(PR_SET_CHILD_SUBREAPER, 1);
-    prctl(PR_SET_DUMPABLE, 0); /* the program, of the same user, must not reach into us */
     signal(SIGPIPE, SIG_IGN);
     sigemptyset(&child);
     sigaddset(&child, SIGCHLD);

@@ -55,9 +55,14 @@ void send_frame(char type, const void *data, uint32_t size);
 void log_text(const char *text);
 void send_end(const struct end *end);
 void not_run(const char *why); /* the whole run, where it cannot begin */
+void begin_relaying(void);
+int may_relay(void);           /* whether a program's words may pass on now, or only at relay_time() */
+long long relay_time(void);
+void relay_frame(char type, const void *data, uint32_t size);
 int relay(int fd, char type);  /* pass on what is there; returns whether the descriptor is still open */
 void drain(int fd, char type); /* pass on all that is there */
 int asked_to_kill(void);
+int stopped(void); /* whether the worker has asked to kill, looked at without waiting */
 
 /* processes.c: starting, waiting, ending */
 void become(const struct run *run, int in, int out, int err, int host_end) __attribute__((noreturn));
@@ -76,8 +81,9 @@ void send_files(const struct run *run, struct end *end);
 void begin_watching(void);
 void watch(void);
 
-/* scratch.c, command.c, function.c */
+/* scratch.c, ipc.c, command.c, function.c */
 void empty_scratch(const char *keep);
+void empty_ipc(void);
 void run_command(const struct run *run);
 void run_function(const struct run *run);
 

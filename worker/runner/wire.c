@@ -82,7 +82,7 @@ void not_run(const char *why) {
     send_end(&end);
 }
 
-/* A frame from the worker during a run: only K makes sense. */
+/* A frame from the worker while a program runs or its result is sent: only K makes sense. */
 int asked_to_kill(void) {
     unsigned char head[5];
     if (read_all(master, head, 5)) quit(0);
@@ -90,10 +90,39 @@ int asked_to_kill(void) {
     return 1;
 }
 
+/* --- pace --------------------------------------------------------------------------------------------------------- */
+
+/* Each frame costs the worker, which serves other containers too, so a program's words pass at a bounded pace: a log at
+ * LOG_BYTES_A_US, small frames one in SMALL_US, after a burst. A pipe fills meanwhile, and its frames grow. */
+#define BURST_US 100000
+#define SMALL 4096
+#define SMALL_US 500
+#define LOG_BYTES_A_US 16
+
+static long long relay_at;
+
+long long relay_time(void) { return relay_at; }
+
+void begin_relaying(void) { relay_at = 0; }
+
+int may_relay(void) { return relay_at <= now_us(); }
+
+void relay_frame(char type, const void *data, uint32_t size) {
+    long long earliest = now_us() - BURST_US;
+    if (relay_at < earliest) relay_at = earliest;
+    relay_at += (size < SMALL ? SMALL_US : 0) + (type == 'L' ? size / LOG_BYTES_A_US : 0);
+    send_frame(type, data, size);
+}
+
+int stopped(void) {
+    struct pollfd p = {master, POLLIN, 0};
+    return poll(&p, 1, 0) > 0 && asked_to_kill();
+}
+
 int relay(int fd, char type) {
     static char block[BLOCK];
     ssize_t n = read(fd, block, sizeof block);
-    if (n > 0) send_frame(type, block, (uint32_t)n);
+    if (n > 0) relay_frame(type, block, (uint32_t)n);
     return n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR));
 }
 
