@@ -1,0 +1,59 @@
+"""The volunteer's house rules at work: looks around, and holds disk and network to what is allowed now."""
+
+import logging
+from datetime import datetime
+
+from . import permission
+from .disk import MIB, Disk, NoRoom
+from .ledger import Ledger
+from .limits import Wishes
+from .permission import Surroundings, Verdict
+from .surroundings import Lookout
+
+log = logging.getLogger(__name__)
+
+LEAST_LEFT = 32 * MIB
+"""Bytes of the day's network volume below which no chunk is taken: a part for each thread that fetches, and some for
+bringing results."""
+_LEAST_ROOM = 16 * MIB
+
+
+class House:
+    """`follow` and `judge` are the keeper's alone; `disk` and `ledger` are for everybody."""
+
+    def __init__(self, disk: Disk, ledger: Ledger, lookout: Lookout) -> None:
+        self.disk, self.ledger, self._lookout = disk, ledger, lookout
+        self._before = Verdict()
+
+    def follow(self, wishes: Wishes) -> None:
+        """These ceilings hold from now on."""
+        self.disk.limit, self.ledger.limit = wishes.disk or 0, wishes.network_per_day or 0
+        self.ledger.save()
+
+    def judge(self, wishes: Wishes, our_cpus: float, limits_hold: bool) -> Verdict:
+        """What the rules say now; `our_cpus` is what our containers keep busy, in cores."""
+        verdict = permission.judge(wishes, self._look(wishes, our_cpus, limits_hold))
+        if verdict != self._before:
+            log.info("%s", verdict.why or "Chunks are taken again.")
+        self._before = verdict
+        return verdict
+
+    def _look(self, wishes: Wishes, our_cpus: float, limits_hold: bool) -> Surroundings:
+        use = self._lookout.last_use(our_cpus) if wishes.idle_s is not None else None
+        resumes = self.ledger.resumes(LEAST_LEFT)
+        return Surroundings(
+            now=datetime.now(),
+            unused_s=use.ago_s if use else 0.0,
+            used_by=use.by if use else "",
+            on_battery=not wishes.on_battery and self._lookout.on_battery(),
+            disk_full=self._disk_full(),
+            network_resumes=None if resumes is None else datetime.fromtimestamp(resumes),
+            limits_hold=limits_hold,
+        )
+
+    def _disk_full(self) -> str:
+        try:
+            self.disk.check(_LEAST_ROOM)
+        except NoRoom as error:
+            return str(error)
+        return ""
