@@ -20,10 +20,11 @@ from server.jobs import InputsOfJobs
 from server.lifecycle import Chunk
 from server.measuring import Measuring
 from server.notifying import Notifying
+from server.receipts import Receipts
 from server.reopening import Reopening
 from server.running import able, running_job
 from server.scheduling import Scheduling
-from server.settings import Settings, read
+from server.settings import Settings, read, read_secrets
 from server.sources import Sources
 from server.stages import Stages
 from server.store import Store
@@ -56,6 +57,8 @@ class Housekeeping:
         self._reopening = Reopening(store)
         self._measuring = Measuring(store, settings.silent_after_s)
         self._tidying = Tidying(store, sources, settings)
+        seed = read_secrets(settings.home).signing_seed
+        self._receipts, self._stating = Receipts(store, sources, seed, settings.url), Beside("receipts")
         self._notifying, self._telling = Notifying(store, settings), Beside("telling")
         self._next_notices: float | None = None
         self._inputs_of_jobs = InputsOfJobs(store, sources, private_urls=settings.private_urls)
@@ -80,6 +83,7 @@ class Housekeeping:
                 self._try("take over earlier results", self._inputs_of_jobs.reuse.take_over, job)
         self._try("measure", self._measuring.measure, running, now)
         self._try("tidy up", self._tidying.round, now)
+        self._try("make receipts", self._make_receipts)
         if self._next_notices is not None and now >= self._next_notices:
             self._telling.start(self._notifying.round, now)
         if self._next_notices is None or now >= self._next_notices:
@@ -126,6 +130,14 @@ class Housekeeping:
     def _resolve(self, job: Document) -> None:
         if self._inputs_of_jobs.resolve(job):
             _log.info("a job waits no longer", job=job["_id"])
+
+    def _make_receipts(self) -> None:
+        """Of jobs that have completed since; those that take long beside the other duties."""
+        for job in self._store.jobs.without_receipt():
+            if self._receipts.is_quick(job):
+                self._try("make a receipt", self._receipts.make, job)
+            else:
+                self._stating.start(self._receipts.make, job)
 
     def _cancel_open(self, job: str) -> None:
         self._store.chunks.cancel_open(job)

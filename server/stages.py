@@ -132,7 +132,7 @@ class Stages:
         if result["bundled"]:
             listed, files = result_files.make(self._store, results)
             result |= {"files": files, "file_table": listed}
-        return self._store.jobs.end(job["_id"], "completed", {"result": result})
+        return self._store.jobs.end(job["_id"], "completed", {"result": result, "receipt_due": True})
 
     def _checked(self, job: Document, spec: JobSpec) -> str:
         """Why a tree's reducer may not be used so; empty where reducing its sample in two steps gave the same."""

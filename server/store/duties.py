@@ -57,6 +57,22 @@ class Duties:
         with store_errors():
             return float(self._duties.database.command("hello")["localTime"].replace(tzinfo=timezone.utc).timestamp())
 
+    def installation(self) -> Document:
+        """The same, only read; empty before the first start."""
+        with store_errors():
+            return self._duties.find_one({"_id": "installation"}) or {}
+
+    def succeed(self, old: str, new: str, link: Document) -> None:
+        """The key `new` takes the place of `old`; once only."""
+        change = {"$set": {"public_key": new, "orders_to_sign": True}, "$push": {"key_links": link}}
+        with store_errors():
+            self._duties.update_one({"_id": "installation", "public_key": old}, change)
+
+    def orders_signed(self, key: str) -> None:
+        """All orders carry the signature of this key."""
+        with store_errors():
+            self._duties.update_one({"_id": "installation", "public_key": key}, {"$unset": {"orders_to_sign": ""}})
+
     def identity(self, mine: Document) -> Document:
         """What this installation is (its public key and its blob store's id), as first stored. One round trip."""
         with store_errors():

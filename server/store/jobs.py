@@ -12,6 +12,8 @@ from pymongo import ReturnDocument, UpdateOne
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
+from dockercomp.protocol.messages import SignedOrder
+
 from .connection import DATABASE_TIME, QUICK, Document, store_errors
 
 _OF_THE_END = ("ended", "error", "swept", "missing", "missing_count", "samples", "slow", "told", "notice")
@@ -254,6 +256,32 @@ class Jobs:
         ended = {"_id": job, "state": {"$in": list(_ENDED)}}
         gone: list[Document] = [
             {"$set": {"state": "removed", "removed": DATABASE_TIME}},
+    def signed_by_others(self, key: str) -> Iterator[tuple[str, bytes]]:
+        """Jobs whose order does not carry the signature of this key, and their orders; streamed."""
+        with store_errors():
+            for found in self._jobs.find({"key": {"$ne": key}, "order": {"$exists": True}}, {"order": 1}):
+                yield found["_id"], found["order"]
+
+    def sign_again(self, job: str, signed: SignedOrder) -> None:
+        """Put another signature over the same order."""
+        with store_errors():
+            change = {"$set": {"signature": signed.signature, "key": signed.key}}
+            self._jobs.update_one({"_id": job, "order": signed.body}, change)
+
+    def without_receipt(self, limit: int = 20) -> list[Document]:
+        """Completed jobs whose receipt was not made yet, whole."""
+        with store_errors():
+            return list(self._jobs.find({"receipt_due": True, "state": "completed"}).limit(limit))
+
+    def keep_receipt(self, job: str, edition: int, receipt: Document) -> bool:
+        """Keep the receipt of a completed job's present edition; False where it has one. Once only."""
+        path = f"receipts.{edition}"
+        same = {"$eq": [{"$ifNull": ["$edition", 1]}, edition]}
+        where = {"_id": job, "state": "completed", path: {"$exists": False}, "$expr": same}
+        with store_errors():
+            change = {"$set": {path: receipt}, "$unset": {"receipt_due": ""}}
+            return bool(self._jobs.update_one(where, change).modified_count)
+
             {"$unset": ["idempotency_key", "recipe"]},
         ]
         with store_errors():

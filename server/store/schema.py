@@ -49,6 +49,8 @@ INDEXES: dict[str, list[IndexModel]] = {
         # Did this machine enrol before? The same request gives the same client.
         IndexModel([("request", ASCENDING)], name="request", unique=True),
         # Who has not been heard of lately?
+        # Of which completed jobs is the receipt still to be made? Of none, but for a moment.
+        IndexModel([("receipt_due", ASCENDING)], name="receipt_due", partialFilterExpression={"receipt_due": True}),
         IndexModel([("state", ASCENDING), ("seen", ASCENDING)], name="seen"),
     ],
     # One-time links and tokens end by themselves.
