@@ -6,6 +6,7 @@ replicated job of its is validated and zeroed when one is found invalid. When a 
 An unreplicated result is accepted as it is.
 """
 
+from collections import Counter
 from dataclasses import dataclass, field
 from random import Random
 
@@ -29,8 +30,9 @@ class Rule:
     def __init__(self, jobs: int, random: Random) -> None:
         self.jobs = [Job() for _ in range(jobs)]
         self.valid: dict[str, int] = {}
-        self.results = 0
-        """Results returned, of all hosts."""
+        self.results: Counter[str] = Counter()
+        """Results returned, by host."""
+        self._half: Counter[str] = Counter()
         self.left = jobs
         """Jobs not accepted yet."""
         self._random = random
@@ -69,7 +71,9 @@ class Rule:
         self._reopen(number)
 
     def returned(self, host: str, number: int, answer: str) -> None:
-        self.results += 1
+        self.results[host] += 1
+        if 2 * self.left >= len(self.jobs):
+            self._half[host] += 1
         job = self.jobs[number]
         job.live.discard(host)
         if job.accepted:
@@ -105,6 +109,10 @@ class Rule:
     @staticmethod
     def chunk_of(lease: int) -> int:
         return lease
+
+    def second_half(self, hosts: set[str]) -> float:
+        """Results of these hosts a job, since half of the jobs were accepted."""
+        return sum(self.results[host] - self._half[host] for host in hosts) / (len(self.jobs) / 2)
 
     def seen(self, number: int) -> list[str]:
         """What others have answered so far."""

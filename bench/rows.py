@@ -22,12 +22,11 @@ class Row:
     runs: int
 
 
-def row(system: str, variant: str, metric: str, unit: str, values: Sequence[float]) -> Row:
-    """The row of one figure measured several times."""
-    rounded = [round(value, 3) for value in values]
-    return Row(
-        system, variant, metric, unit, round(statistics.median(rounded), 3), min(rounded), max(rounded), len(rounded)
-    )
+def row(system: str, variant: str, metric: str, unit: str, values: Sequence[float], *, digits: int = 3) -> Row:
+    """The row of one figure measured several times, rounded to so many digits behind the point."""
+    rounded = [round(value, digits) for value in values]
+    middle = round(statistics.median(rounded), digits)
+    return Row(system, variant, metric, unit, middle, min(rounded), max(rounded), len(rounded))
 
 
 def machine() -> dict[str, object]:

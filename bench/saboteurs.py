@@ -19,13 +19,13 @@ class Behaviour(Protocol):
     def answer(self, chunk: int, seen: list[str]) -> str | None:
         """None: it never returns this chunk, and its lease ends."""
 
-    late: bool
-    """Whether its results come after its lease has ended."""
+    slow: bool
+    """Whether its leases end before it returns anything."""
 
 
 @dataclass
 class Honest:
-    late: bool = False
+    slow: bool = False
 
     def answer(self, chunk: int, seen: list[str]) -> str | None:
         return TRUTH
@@ -39,7 +39,7 @@ class Liar:
     rate: float
     after: int = 0
     """Results that it gives honestly first."""
-    late: bool = False
+    slow: bool = False
     given: int = field(default=0, init=False)
 
     def answer(self, chunk: int, seen: list[str]) -> str | None:
@@ -55,7 +55,7 @@ class Colluder:
 
     rate: float
     salt: int
-    late: bool = False
+    slow: bool = False
 
     def answer(self, chunk: int, seen: list[str]) -> str | None:
         agreed = Random(f"{self.salt} {chunk}").random() < self.rate
@@ -67,7 +67,7 @@ class Copier:
     """Computes nothing: repeats what it could overhear of others, else guesses."""
 
     random: Random
-    late: bool = False
+    slow: bool = False
 
     def answer(self, chunk: int, seen: list[str]) -> str | None:
         return seen[-1] if seen else f"guess {self.random.getrandbits(64):x}"
@@ -77,7 +77,7 @@ class Copier:
 class Silent:
     """Takes work and returns nothing."""
 
-    late: bool = False
+    slow: bool = True
 
     def answer(self, chunk: int, seen: list[str]) -> str | None:
         return None
@@ -93,7 +93,7 @@ def saboteur(kind: str, rate: float, random: Random, salt: int) -> Behaviour:
         "sleepers": lambda: Liar(random, rate, after=SLEEPS),
         "colluders": lambda: Colluder(rate, salt),
         "copiers": lambda: Copier(random),
-        "late": lambda: Honest(late=True),
+        "late": lambda: Honest(slow=True),
         "silent": Silent,
     }
     return makers[kind]()

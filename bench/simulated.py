@@ -115,11 +115,11 @@ def client(url: str, token: str, batch: int, stop: Any) -> None:
         )
         answer = connection.call("sync", SyncAnswer, request)
         known |= {order.job for order in answer.orders}
-        results = [_done(lease.id, f"{lease.start}\n".encode()) for lease in answer.leases]
+        results = [done(lease.id, f"{lease.start}\n".encode()) for lease in answer.leases]
         if not results:
             stop.wait(0.02)
 
 
-def _done(lease: str, payload: bytes) -> ResultReport:
+def done(lease: str, payload: bytes) -> ResultReport:
     digest = hashlib.sha256(payload).hexdigest()
     return ResultReport(lease=lease, outcome="done", digest=digest, size=len(payload), payload=payload)

@@ -9,6 +9,8 @@ from bench.saboteurs import Behaviour
 _IDLE_ROUNDS = 50
 """A pool in which nobody got work this often in a row, all clients counted, cannot finish."""
 
+_HOLDS = 0.95
+"""The chance that a client which does not return its chunks in time still holds one: leases outlast chunks by far."""
 
 L = TypeVar("L")
 
@@ -31,8 +33,12 @@ def work(scheme: Scheme[L], pool: Mapping[str, Behaviour], random: Random) -> in
     held: dict[str, L] = {}
     while scheme.left and idle < _IDLE_ROUNDS * len(clients):
         client = random.choice(clients)
+        if client in held and pool[client].slow and random.random() < _HOLDS:
+            continue
         if client in held:
             _finish(scheme, client, pool[client], held.pop(client))
+            if pool[client].slow:
+                continue  # others look for work sooner than it
         lease = scheme.lease(client)
         if lease is not None:
             held[client] = lease
@@ -43,7 +49,7 @@ def work(scheme: Scheme[L], pool: Mapping[str, Behaviour], random: Random) -> in
 def _finish(scheme: Scheme[L], client: str, behaviour: Behaviour, lease: L) -> None:
     number = scheme.chunk_of(lease)
     answer = behaviour.answer(number, scheme.seen(number))
-    if answer is None or behaviour.late:
+    if answer is None or behaviour.slow:
         scheme.lost(client, lease)
     if answer is not None:
         scheme.returned(client, lease, answer)
