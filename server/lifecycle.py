@@ -36,6 +36,7 @@ import msgspec
 from msgspec.structs import replace
 
 from dockercomp.protocol.messages import Failure
+from dockercomp.protocol.orders import Independence
 
 ReplicaState = Literal["leased", "committed", "returned", "failed", "gone"]
 ChunkState = Literal["open", "accepted", "failed", "cancelled"]
@@ -54,9 +55,6 @@ EXTRA_RESULTS = 6
 """A chunk with quorum + EXTRA_RESULTS results and no quorum is given up: its results do not repeat."""
 MOST_CANARIES = 3
 """Canaries of one chunk: its document must not grow with the length of a job."""
-
-Independence = Literal["client", "owner", "address"]
-"""What replicas of a chunk must differ in: in the client; in the owner, too; or in the owner and the address block."""
 
 
 class Rules(msgspec.Struct, frozen=True):

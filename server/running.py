@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import msgspec
 
 from dockercomp.protocol.orders import NUMBER_SPLITS, JobSpec
-from server import blame, dealing, lifecycle
+from server import blame, dealing, lifecycle, wants
 from server.dealing import Pool
 from server.lifecycle import Chunk, Rules
+from server.reputations import refusal
 from server.store.connection import Document
 
 _SLOW_LINE = 125_000
@@ -73,9 +74,20 @@ def last_stage(document: Document) -> int:
 
 
 def rules_of(spec: JobSpec, stage: int) -> Rules:
-    """Quorum and retries of a stage's chunks. `adaptive` means quorum until trust is kept."""
-    quorum = 1 if spec.verify.policy == "none" else spec.verify.quorum
-    return Rules(quorum=quorum, retries=spec.retries)
+    """Quorum and retries of a stage's chunks. People's answers count alike: of them `adaptive` asks for a quorum."""
+    if is_adaptive(spec, stage):
+        return Rules(quorum=1, retries=spec.retries, full=max(2, spec.verify.quorum))
+    return Rules(quorum=1 if spec.verify.policy == "none" else spec.verify.quorum, retries=spec.retries)
+
+
+def is_adaptive(spec: JobSpec, stage: int) -> bool:
+    return spec.verify.policy == "adaptive" and not asks_people(spec, stage)
+
+
+def full_quorum(spec: JobSpec) -> int:
+    """Equal results that a checked chunk of the map needs."""
+    rules = rules_of(spec, 0)
+    return max(rules.quorum, rules.full)
 
 
 def asks_people(spec: JobSpec, stage: int) -> bool:
@@ -100,6 +112,12 @@ def unfit(job: RunningJob, client: Document, platform: str) -> str:
         return f"job {job.id} needs {need >> 20} MiB of memory a container, this client has {given >> 20} MiB"
     if job.document["image"]["platform"] != platform:
         return f"job {job.id} needs {job.document['image']['platform']}, this client is {platform}"
+    if job.spec.verify.same_cpu and not (client.get("machine") or {}).get("cpu_kind"):
+        return f"job {job.id} compares results within a kind of CPU, and this client's worker does not tell its own"
+    if why := refusal(client, job.id):
+        return f"this client gets no work of job {job.id}: {why}"
+    if why := wants.refusal(job.id, job.spec, client):
+        return why
     refused = {entry["job"]: entry["reason"] for entry in client.get("refused_jobs") or []}
     if job.id in refused:
         return f"this client refuses job {job.id}: {refused[job.id]}"

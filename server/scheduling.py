@@ -1,10 +1,11 @@
 """Leasing: which chunks a client gets now. Chunks come into being here, already leased."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
-from dockercomp.protocol.orders import JobSpec
+from dockercomp.protocol.orders import Independence, JobSpec
 from server import fairness, lifecycle
 from server.lifecycle import Chunk, Grantee
 from server.running import RunningJob, asks_people, deadline_s, portion_of, rules_of, running_job
@@ -12,6 +13,10 @@ from server.store import Store
 from server.store.connection import Document
 
 _MOST_SLOW = 64
+_MORE = 16
+"""Open chunks that are looked at beyond those asked for, to choose the most independent."""
+_CANDIDATES = 8
+"""Chunks with a known answer that are looked at for a canary."""
 _FRESH_STAGES = 3
 """Most stages of jobs that one sync takes fresh chunks of: keeps its round trips bounded."""
 _MOST_PASSED = 20_000
@@ -34,15 +39,17 @@ def _open_share(jobs: Sequence[RunningJob], want: int) -> int:
     while there are fresh ones keeps a reserve, so that clients asking at once do not all want the same."""
     quorum = max((rules_of(job.spec, 0).quorum for job in jobs), default=1)
     if quorum == 1 or not any(job.fresh for job in jobs):
-        return want if jobs else 0  # open chunks of quorum 1 are those that were lost: they come first
+        return want if jobs else 0  # open chunks of quorum 1 were lost, or wait for a check: they come first
     return -(-want * (quorum - 1) // quorum)
 
 
 class Scheduling:
     """Duties over leases. Holds no state between calls."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, independent: Independence = "client") -> None:
+        """`independent`: the least that replicas of a chunk must differ in, whatever their job asks for."""
         self._store = store
+        self._independent = independent
 
     def choose(self, client: Document, jobs: Sequence[RunningJob], want: int, taken: set[str], sync: str) -> Grants:
         """Open chunks that need one more replica, leased in memory to the client; the caller stores them.
@@ -54,6 +61,8 @@ class Scheduling:
             return grants
         by_id = {job.id: job for job in jobs}
         for chunk in self._needy(client, jobs, share):
+            if len(grants.changes) == share:
+                break
             if chunk.id in taken:
                 continue
             leased = self._lease(client, chunk, by_id[chunk.job].spec, sync)
@@ -62,13 +71,37 @@ class Scheduling:
         return grants
 
     def _needy(self, client: Document, jobs: Sequence[RunningJob], share: int) -> list[Chunk]:
-        """Chunks that need a replica, those of the jobs to be served first at first."""
+        """Chunks that need a replica, those of the jobs to be served first at first; of each of the two, those at first
+        whose earlier replicas share least with this client."""
         first = {job.id for job in fairness.first_served(jobs)}
         found: list[Chunk] = []
-        for ids in (first, {job.id for job in jobs} - first):
-            if ids and len(found) < share:
-                found += self._store.chunks.needing_replicas(sorted(ids), client["_id"], share - len(found))
+        for served_first in (True, False):
+            group = {job.id: self._grantee(client, job.spec) for job in jobs if (job.id in first) == served_first}
+            if group and len(found) < share:
+                looked_at = share - len(found) + min(share, _MORE)
+                chunks = self._store.chunks.needing_replicas(group, looked_at)
+                found += sorted(chunks, key=lambda chunk: lifecycle.dependence(chunk, group[chunk.job]))
         return found
+
+    def test(
+        self,
+        client: Document,
+        jobs: Sequence[RunningJob],
+        due: Sequence[tuple[str, int]],
+        taken: Collection[str],
+        sync: str,
+    ) -> Grants:
+        """Chunks whose answer is known, leased in memory to the client as canaries for those that are `due`, as (job,
+        stage): one round trip, and none where nothing is due. Fewer where this client had a part in what was found."""
+        grants, by_id = Grants(), {job.id: job for job in jobs}
+        for job, stage in [each for each in due if each[0] in by_id][:1]:
+            start = secrets.randbelow(max(1, by_id[job].stages[stage]["cursor"]))
+            for chunk in self._store.chunks.confirmed(job, stage, start, _CANDIDATES):
+                leased = None if chunk.id in taken else self._canary(client, chunk, by_id[job].spec, sync)
+                if leased is not None:
+                    grants.changes.append((chunk, leased))
+                    break
+        return grants
 
     def double(self, client: Document, jobs: Sequence[RunningJob], want: int, taken: set[str], sync: str) -> Grants:
         """Slow chunks of the last ones that run, for a client for which nothing else is left: one more lease each."""
@@ -129,11 +162,14 @@ class Scheduling:
             self._store.jobs.close_range(job.id, opened["id"])
         return made
 
-    def take_back(self, client: str) -> None:
-        """End every lease of a client: its chunks go to others."""
+    def take_back(self, client: str) -> list[tuple[Chunk, Chunk]]:
+        """End every lease of a client: its chunks go to others. Returns the changes that were stored."""
+        done: list[tuple[Chunk, Chunk]] = []
         while held := self._store.chunks.held_by(client):
             changes = [(chunk, _without(chunk, client)) for chunk in held]
-            self._store.chunks.compare_and_set(changes, secrets.token_hex(8))
+            stored = self._store.chunks.compare_and_set(changes, secrets.token_hex(8))
+            done += [change for change in changes if change[0].id in stored]
+        return done
 
     def _insert(self, client: Document, job: RunningJob, stage: int, taken: tuple[int, int], sync: str) -> list[Chunk]:
         rules = rules_of(job.spec, stage)
@@ -147,18 +183,48 @@ class Scheduling:
             return None
         return lifecycle.grant(
             chunk,
-            grantee(client, spec),
+            self._grantee(client, spec),
             nonce=secrets.token_hex(4),
             deadline=client["seen"] + deadline_s(spec),
             sync=sync,
             spare=spare,
         )
 
+    def _canary(self, client: Document, chunk: Chunk, spec: JobSpec, sync: str) -> Chunk | None:
+        to, deadline = self._grantee(client, spec), client["seen"] + deadline_s(spec)
+        return lifecycle.grant_canary(chunk, to, nonce=secrets.token_hex(4), deadline=deadline, sync=sync)
 
-def grantee(client: Document, spec: JobSpec) -> Grantee:
-    """A client, or a person, as a chunk's rules see it."""
+    def _grantee(self, client: Document, spec: JobSpec) -> Grantee:
+        return grantee(client, spec, self._independent)
+
+
+def grantee(client: Document, spec: JobSpec, at_least: Independence = "client") -> Grantee:
+    """A client, or a person, as a chunk's rules see it; a job may ask for more independence than `at_least`."""
     kind = (client.get("machine") or {}).get("cpu_kind", "") if spec.verify.same_cpu else ""
-    return Grantee(client["_id"], client["owner"], token=client.get("token", ""), cpu_kind=kind)
+    person = bool(client.get("person"))
+    return Grantee(
+        client["_id"],
+        client["owner"],
+        block=block_of(client.get("address", "")),
+        token=client.get("token", ""),
+        cpu_kind=kind,
+        trusted=bool(client.get("trusted")),
+        independent="client" if person else max(spec.verify.independent, at_least, key=_STRICTNESS.index),
+    )
+
+
+_STRICTNESS: tuple[Independence, ...] = ("client", "owner", "address")
+
+
+def block_of(address: str) -> str:
+    """The block of addresses that one site or line has: /24 of IPv4, /48 of IPv6; empty where there is none."""
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return ""
+    if isinstance(found, IPv6Address) and found.ipv4_mapped is not None:
+        found = found.ipv4_mapped
+    return str(ip_network((found, 24 if isinstance(found, IPv4Address) else 48), strict=False))
 
 
 def _is_for(client: Document, spec: JobSpec, stage: int) -> bool:

@@ -18,12 +18,14 @@ from dockercomp.protocol.messages import (
     SYNC_LIMIT,
     Allocation,
     Lease,
+    ResultReport,
     SignedOrder,
     SyncAnswer,
     SyncRequest,
 )
-from dockercomp.protocol.orders import NUMBER_SPLITS
+from dockercomp.protocol.orders import NUMBER_SPLITS, Independence
 from server import fairness, lifecycle, plan, splitting
+from server.drawing import Draw
 from server.inputs import Inputs
 from server.lifecycle import Chunk, Replica
 from server.metrics import Metrics
@@ -35,6 +37,7 @@ from server.store import Store
 from server.store.connection import Document
 from server.store.streams import Told
 from server.verification import Intake, Verification
+from server.wants import allowed_by
 
 _MOST_HELD = 2 * SYNC_LIMIT
 _INLINE_ROOM = 16 * 2**20
@@ -44,11 +47,23 @@ _INLINE_ROOM = 16 * 2**20
 class Sync:
     """Answers syncs. Holds no state between calls: any master may answer any of them."""
 
-    def __init__(self, store: Store, inputs: Inputs, metrics: Metrics, *, heartbeat_s: float) -> None:
+    def __init__(
+        self,
+        store: Store,
+        inputs: Inputs,
+        metrics: Metrics,
+        *,
+        heartbeat_s: float,
+        draws: bytes,
+        independent: Independence = "client",
+    ) -> None:
+        """`draws` is the secret of this instance's masters that decides what is checked; `independent` the least that
+        replicas must differ in, whatever their job asks for."""
         self._metrics = metrics
         self._store = store
         self._inputs = inputs
-        self._scheduling = Scheduling(store)
+        self._scheduling = Scheduling(store, independent)
+        self._draws = draws
         self._verification = Verification(store)
         self._stages = Stages(store, inputs.sources)
         self._heartbeat_s = heartbeat_s
@@ -74,6 +89,8 @@ class Sync:
         with phase("read running jobs"):
             jobs = self._jobs_for(client, request)
 
+        by_id = {job.id: job for job in jobs}
+        draw = Draw(self._draws, client, by_id)
         reports, intake = request.results[:SYNC_LIMIT], Intake(now=client["seen"])
         with phase("read its chunks"):
             mine = self._my_chunks(client_id, request)
@@ -81,7 +98,7 @@ class Sync:
             durable, corrupted = self._verification.store_payloads(client_id, reports, mine)
         with phase("decide"):
             self._verification.take_in(
-                client_id, [r for r in reports if r.lease not in corrupted], mine, durable, intake
+                client_id, [r for r in reports if r.lease not in corrupted], mine, durable, intake, draw.check
             )
             self._verification.refuse(client_id, corrupted, mine, intake)
             again = self._end_leases(client, request, mine, intake, sync)
@@ -91,11 +108,11 @@ class Sync:
         if client["allocation"].get("paused"):
             want, why_unfit = 0, "paused by the admin"
         with phase("choose open chunks"):
-            grants = self._scheduling.choose(client, fit, want, set(intake.changes), sync)
-        changes = [*intake.changes.values(), *grants.changes]
+            granted = self._choose(client, fit, want, draw.canaries(reports), set(intake.changes), sync)
+        changes = [*intake.changes.values(), *granted]
         with phase("compare and set"):
             stored = self._store.chunks.compare_and_set(changes, secrets.token_hex(8))
-        leased = [after for _, after in grants.changes if after.id in stored]
+        leased = [after for _, after in granted if after.id in stored]
         self._metrics.count_stored(len(stored), len(changes))
         with phase("issue fresh chunks"):
             fresh, ranges = self._scheduling.issue(client, fit, want - len(leased), sync)
@@ -104,10 +121,9 @@ class Sync:
         with phase("count"):
             self._store.usage.charge(fairness.charges(leased, {job.id: job for job in fit}))
             moved = self._count_and_advance(
-                client, jobs, [change for change in changes if change[0].id in stored], ranges
+                client, jobs, [change for change in changes if change[0].id in stored], ranges, reports
             )
 
-        by_id = {job.id: job for job in jobs}
         given = [chunk for chunk in (*again, *leased) if chunk.job in by_id]
         with phase("answer"):
             leases = self._leases(by_id, given, client, sync)
@@ -135,6 +151,20 @@ class Sync:
             why_idle=_why_idle(want, len(leases), jobs, why_unfit, client),
         )
 
+    def _choose(
+        self,
+        client: Document,
+        jobs: Sequence[RunningJob],
+        want: int,
+        canaries: Sequence[tuple[str, int]],
+        taken: set[str],
+        sync: str,
+    ) -> list[tuple[Chunk, Chunk]]:
+        """Existing chunks, leased in memory: the canaries that are due, then such as need one more replica."""
+        tests = self._scheduling.test(client, jobs, canaries[:want], taken, sync).changes
+        taken = taken | {before.id for before, _ in tests}
+        return [*tests, *self._scheduling.choose(client, jobs, want - len(tests), taken, sync).changes]
+
     def _keep_streams(self, client_id: str, request: SyncRequest, mine: dict[str, Chunk]) -> None:
         """What running chunks tell, as far as they are this client's; one round trip where there is something."""
         if request.running or any(report.wall_s >= _WORTH_TELLING_S for report in request.results):
@@ -150,7 +180,9 @@ class Sync:
         given = client.get("applied") or client["allocation"]
         leases = (*request.held, *(report.lease for report in request.results))
         also = {lifecycle.chunk_of_lease(lease).split(".")[0] for lease in leases}
-        documents = self._store.jobs.running_for(platform_of(client), given["memory"], sorted(also))
+        documents = self._store.jobs.running_for(
+            platform_of(client), given["memory"], sorted(also), allows=allowed_by(client)
+        )
         return [running_job(document) for document in documents or self._store.jobs.running(limit=5)]
 
     def _my_chunks(self, client_id: str, request: SyncRequest) -> dict[str, Chunk]:
@@ -207,13 +239,19 @@ class Sync:
         jobs: Sequence[RunningJob],
         changes: Sequence[tuple[Chunk, Chunk]],
         ranges: dict[str, list[str]],
+        reports: Sequence[ResultReport],
     ) -> bool:
         """Count what was stored, close the ranges whose chunks now exist, and move on a job that this completed; True
         where one moved."""
         moved = False
         failed = {after.job for _, after in changes if after.state == "failed"}
         by_id = {job.id: job for job in jobs}
-        counters = self._verification.count(changes, lambda chunk, replica: _age(by_id, client, chunk, replica))
+        counters = self._verification.count(
+            changes,
+            lambda chunk, replica: _age(by_id, client, chunk, replica),
+            now=float(client["seen"]),
+            excused={report.lease for report in reports if report.outcome == "returned"},
+        )
         for job in jobs:
             counted: Mapping[str, float] = counters.get(job.id, {})
             if counted or job.id in ranges:
@@ -261,7 +299,15 @@ class Sync:
         if not jobs:
             return []
         return [
-            SignedOrder(job=found["_id"], body=found["order"], key=found["key"], signature=found["signature"])
+            SignedOrder(
+                job=found["_id"],
+                body=found["order"],
+                key=found["key"],
+                signature=found["signature"],
+                scientist_key=found.get("scientist_key", ""),
+                scientist=found.get("scientist", b""),
+                scientist_signature=found.get("scientist_signature", b""),
+            )
             for found in self._store.jobs.orders(sorted(jobs))
         ]
 

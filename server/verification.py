@@ -3,7 +3,7 @@
 import hashlib
 import re
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -54,6 +54,14 @@ class Agreement:
     bundled: bool
 
 
+Check = Callable[[Chunk, str], bool]
+"""Whether the single result of a lease of a chunk is to be checked by another client."""
+
+
+def _never(_chunk: Chunk, _lease: str) -> bool:
+    return False
+
+
 class Verification:
     """Duties over results. Keeps only what never changes, how a job compares, between calls."""
 
@@ -91,8 +99,10 @@ class Verification:
         chunks: Mapping[str, Chunk],
         durable: Mapping[str, int],
         intake: Intake,
+        check: Check = _never,
     ) -> None:
-        """Move the reported chunks on, in memory. Where a payload could not be stored there is no acknowledgement."""
+        """Move the reported chunks on, in memory; `check` says of a lease whether its result is drawn for a check.
+        Where a payload could not be stored there is no acknowledgement."""
         for report in reports:
             chunk = _chunk_of(client, report.lease, chunks)
             if chunk is None:
@@ -101,7 +111,7 @@ class Verification:
             if report.payload is not None and report.digest not in durable:
                 continue  # not stored: the worker sends it again
             before = intake.present(chunk)
-            step = self._step(before, report, durable, intake.now)
+            step = self._step(before, report, durable, intake.now, check)
             intake.change(before, step.chunk)
             intake.acks[report.lease] = (_awaited(chunk, intake), Ack(lease=report.lease, status=step.ack))
 
@@ -116,7 +126,7 @@ class Verification:
             awaited = _awaited(chunk, intake) if chunk else ""
             intake.acks[lease] = (awaited, Ack(lease=lease, status="rejected", reason=reason))
 
-    def _step(self, chunk: Chunk, report: ResultReport, durable: Mapping[str, int], now: float) -> Step:
+    def _step(self, chunk: Chunk, report: ResultReport, durable: Mapping[str, int], now: float, check: Check) -> Step:
         if report.outcome == "returned":
             return lifecycle.release(chunk, report.lease)
         if report.outcome == "failed":
@@ -132,14 +142,22 @@ class Verification:
         stored = size is not None
         vote = self._vote(chunk, report) if stored else ""
         return lifecycle.accept(
-            chunk, report.lease, report.digest, report.size, stored=stored, vote=vote, run=_run_of(report, chunk, now)
+            chunk,
+            report.lease,
+            report.digest,
+            report.size,
+            stored=stored,
+            vote=vote,
+            check=stored and check(chunk, report.lease),
+            run=_run_of(report, chunk, now),
         )
 
     def _vote(self, chunk: Chunk, report: ResultReport) -> str:
         """Which of the results that are voted for this stored one equals. Anything is read only where the job compares
         by more than bytes and there are results, none of them the same bytes."""
         others = lifecycle.representatives(chunk)
-        if not others or chunk.state != "open" or lifecycle.vote_for(chunk, report.digest) is not None:
+        judged = chunk.state == "open" or report.lease in lifecycle.live_leases(chunk)
+        if not others or not judged or lifecycle.vote_for(chunk, report.digest) is not None:
             return ""
         agreement = self._agreement(chunk.job, chunk.stage)
         if agreement.spec.compare == "bytes" or report.size > comparators.LARGEST:
@@ -178,10 +196,13 @@ class Verification:
         spec = msgspec.convert(document["spec"], JobSpec)
         return Agreement(spec.verify, makes_bundle(stage_of(decode_order(document["order"]), stage)))
 
-    def count(self, changes: Sequence[tuple[Chunk, Chunk]], age: Age) -> dict[str, Counts]:
+    def count(
+        self, changes: Sequence[tuple[Chunk, Chunk]], age: Age, *, now: float = 0.0, excused: Collection[str] = ()
+    ) -> dict[str, Counts]:
         """Update the counters of clients from stored changes; returns those of the jobs, for the caller to write.
-        `age` says how many seconds ago a replica was leased."""
-        tally = tally_of(changes, age)
+        `age` says how many seconds ago a replica was leased, `now` is the database's time, `excused` are leases that
+        their client gave back."""
+        tally = tally_of(changes, age, now=now, excused=excused)
         self._store.clients.count(
             [(client, counts, tally.noted.get(client, {})) for client, counts in tally.clients.items()]
         )

@@ -66,16 +66,20 @@ class ReduceSpec(ProgramSpec, frozen=True, kw_only=True, forbid_unknown_fields=T
     """The reducer's input is sorted by lines, as by `LC_ALL=C sort`, and so is what several reducers gave."""
 
 
+Independence = Literal["client", "owner", "address"]
+"""What replicas of a chunk differ in: in the client; in the owner, too; or in the owner and the address block."""
+
+
 class VerifySpec(Message, frozen=True, kw_only=True, forbid_unknown_fields=True):
     policy: Literal["none", "quorum", "adaptive"] = "quorum"
     quorum: int = 2
     """quorum: the agreeing results that each chunk needs. adaptive: those that it needs once it is checked."""
     floor: float = 0.02
-    """adaptive: the chance of a check that no reputation lowers; 0.02 to 1. Canaries count towards it."""
+    """adaptive: the chance of a check that no reputation lowers; 0.02 to 1. Canaries come at a quarter of it besides."""
     target_error: float = 0.0
     """adaptive: the largest share of wrong accepted chunks that the scientist wants, such as 1e-4 (job file:
     "1 in 10000"); more is checked where the floor would not give it. 0: what the floor gives."""
-    independent: Literal["client", "owner", "address"] = "client"
+    independent: Independence = "client"
     """What replicas of a chunk must differ in; another owner, address block and enrolment token is always preferred."""
     same_cpu: bool = False
     """The result depends on the kind of CPU: replicas are compared within a class of machines (Machine.cpu_kind)."""
@@ -194,6 +198,8 @@ class ImagePin(Message, frozen=True, kw_only=True):
     config_digest: str
     """SHA-256 of the image's config JSON, `sha256:` and 64 hex digits: covers every layer, same in every store."""
     platform: str
+    source: str = ""
+    """Where a registry has it: `registry.example.org/team/tool@sha256:…`, pinned by its manifest's digest."""
 
 
 class JobOrder(Message, frozen=True, kw_only=True):

@@ -1,6 +1,6 @@
 """The collection `chunks`: one document a chunk, born when leased, changed only by compare-and-set on its version."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +9,7 @@ from pymongo.database import Database
 from pymongo.errors import BulkWriteError, OperationFailure
 
 from server import lifecycle
-from server.lifecycle import Chunk
+from server.lifecycle import Chunk, Grantee
 
 from .connection import QUICK, Document, store_errors
 
@@ -88,31 +88,47 @@ class Chunks:
 
     def of_client(self, client: str, also: Collection[str]) -> list[Chunk]:
         """The chunks that a client holds leases of, and those with the ids `also`."""
-        mine = {"state": "open", **_leases_of(client)}
+        mine = _leases_of(client)
         query: Document = {"$or": [mine, {"_id": {"$in": list(also)}}]} if also else mine
         return self._find(query)
 
-    def needing_replicas(self, jobs: Sequence[str], client: str, limit: int) -> list[Chunk]:
-        """Open chunks of `jobs` that need a replica this client may run; two round trips at most.
+    def needing_replicas(self, seekers: Mapping[str, Grantee], limit: int) -> list[Chunk]:
+        """Open chunks that need a replica which this client may run; `seekers` is the client as each job, by id, sees
+        it. Two round trips at most.
 
         As if clients stood in a ring: first those that the next client in the order of ids began, then the one
         after it. So clients that ask at the same time look at different chunks.
         """
         found: dict[str, Chunk] = {}  # by id: a chunk that changes between the reads may be met twice
-        for by in ({"$gt": client}, {"$lt": client}):
+        for order in ("$gt", "$lt"):
             if len(found) < limit:
-                query = {"job": {"$in": list(jobs)}, "need": {"$gt": 0}, "by": by, "barred": {"$ne": client}}
+                each = [_needy(jobs, to, order) for to, jobs in _by_seeker(seekers).items()]
+                query = each[0] if len(each) == 1 else {"$or": each}
                 found |= {chunk.id: chunk for chunk in self._find(query, limit=limit - len(found))}
         return list(found.values())
 
+    def confirmed(self, job: str, stage: int, start: int, limit: int) -> list[Chunk]:
+        """Some chunks of a stage of an adaptive job whose answer is that of a quorum, from index `start` on."""
+        return self._find({"job": job, "known": True, **_stage(job, stage, start)}, limit=limit)
+
+    def with_class(self, job: str, limit: int = 500) -> list[Chunk]:
+        """Open chunks of a job that need a replica of a class of machines."""
+        return self._find({"job": job, "need": {"$gt": 0}, "cpu_kind": {"$gt": ""}}, limit=limit)
+
     def held_by(self, client: str, limit: int = 500) -> list[Chunk]:
         """Chunks of which this client holds leases."""
-        return self._find({"state": "open", **_leases_of(client)}, limit=limit)
+        return self._find(_leases_of(client), limit=limit)
+
+    def holds_lease_of(self, client: str, job: str) -> bool:
+        """Whether the client holds a lease of a chunk of the job."""
+        one = {"$elemMatch": {"$gte": f"{client}.{job}.", "$lt": f"{client}.{job}/"}, **_SOME}
+        with store_errors():
+            return self._chunks.find_one({"leases": one}, {"_id": 1}) is not None
 
     def committed(self, client: str, digest: str) -> int | None:
         """The size of the result with this digest to which the client has committed and whose payload is awaited."""
         awaited = {"client": client, "state": "committed", "digest": digest}
-        query = {"state": "open", **_leases_of(client), "replicas": {"$elemMatch": awaited}}
+        query = {**_leases_of(client), "replicas": {"$elemMatch": awaited}}
         with store_errors():
             found = self._chunks.find_one(query, {"replicas.$": 1})
         return int(found["replicas"][0]["size"]) if found else None
@@ -130,11 +146,9 @@ class Chunks:
 
     def cancel_open(self, job: str) -> int:
         """End every open chunk of a job that has ended."""
-        ended = {"state": "cancelled", "need": 0, "leases": [], "blamed": False}
+        change = {"$set": {"state": "cancelled"}, "$unset": dict.fromkeys(_OF_OPEN, ""), "$inc": {"version": 1}}
         with store_errors():
-            return self._chunks.update_many(
-                {"state": "open", "job": job}, {"$set": ended, "$inc": {"version": 1}}
-            ).modified_count
+            return self._chunks.update_many({"state": "open", "job": job}, change).modified_count
 
     def first_open(self, job: str, stage: int) -> int | None:
         """The index of the first open chunk of a stage."""
@@ -151,7 +165,8 @@ class Chunks:
     def leased_before(self, job: str, deadline: float, limit: int) -> list[Chunk]:
         """Open chunks of a job that need nobody, with a live lease of an earlier deadline."""
         lease = {"state": {"$in": ["leased", "committed"]}, "deadline": {"$lt": deadline}}
-        return self._find({"state": "open", "job": job, "need": 0, "replicas": {"$elemMatch": lease}}, limit=limit)
+        query = {"state": "open", "job": job, "need": {"$not": {"$gt": 0}}, "replicas": {"$elemMatch": lease}}
+        return self._find(query, limit=limit)
 
     def count_leased(self, job: str) -> int:
         """Open chunks of a job that are with clients now."""
@@ -279,9 +294,28 @@ class Chunks:
             return [_from_document(found) for found in self._chunks.find(query, limit=limit)]
 
 
+def _by_seeker(seekers: Mapping[str, Grantee]) -> dict[Grantee, list[str]]:
+    jobs: dict[Grantee, list[str]] = {}
+    for job, to in seekers.items():
+        jobs.setdefault(to, []).append(job)
+    return jobs
+
+
+def _needy(jobs: Sequence[str], to: Grantee, order: str) -> Document:
+    """Chunks that need a replica and that lifecycle.grant would give to this client."""
+    query = {"job": {"$in": jobs}, "need": {"$gt": 0}, "by": {order: to.client}, "barred": {"$ne": to.client}}
+    if to.cpu_kind:
+        query["cpu_kind"] = {"$in": [None, to.cpu_kind]}
+    if to.independent != "client":
+        query["owners"] = {"$ne": to.owner}
+    if to.independent == "address":
+        query["blocks"] = {"$ne": to.block}
+    return query
+
+
 def _leases_of(client: str) -> Document:
     """Lease ids begin with their client's id and a point."""
-    return {"leases": {"$gte": f"{client}.", "$lt": f"{client}/"}}
+    return {"leases": {"$elemMatch": {"$gte": f"{client}.", "$lt": f"{client}/"}, **_SOME}}
 
 
 def _stage(job: str, stage: int, first: int = 0, last: int | None = None) -> Document:
@@ -290,18 +324,48 @@ def _stage(job: str, stage: int, first: int = 0, last: int | None = None) -> Doc
     return {"_id": {"$gte": lifecycle.chunk_id(job, stage, first), "$lt": end}}
 
 
+_SOME = {"$gt": ""}
+"""Says that there is one: without it the index of those that have some would not be used."""
+_OF_OPEN = ("need", "barred", "by", "owners", "blocks", "leases", "blamed")
+"""What documents have of open chunks only."""
+
+
 def _to_document(chunk: Chunk, mark: str) -> Document:
+    """Default values are left out: there may be 10^9 of them."""
     document: Document = msgspec.to_builtins(chunk)
-    document["_id"] = document.pop("id")
-    barred = lifecycle.barred_clients(chunk)
-    # What the indexes ask: derived from the replicas in the same write, so never out of step with them.
-    document["barred"] = barred
-    document["by"] = barred[0] if barred else ""
-    document["leases"] = lifecycle.live_leases(chunk)
-    document["mark"] = mark
-    if lifecycle.blamed(chunk):
-        document["blamed"] = True
-    return document
+    document |= {"_id": document.pop("id"), "state": chunk.state, "version": chunk.version}
+    derived = {**_asked_of_needy(chunk), **_asked_of_all(chunk), "mark": mark}
+    return document | {key: value for key, value in derived.items() if value}
+
+
+def _asked_of_needy(chunk: Chunk) -> Document:
+    """What the index of chunks that need a replica asks: derived from the replicas in the same write, so never out of
+    step with them."""
+    if chunk.need < 1:
+        return {}
+    barred, others = lifecycle.barred_clients(chunk), lifecycle.participants(chunk)
+    return {
+        "barred": barred,
+        "by": barred[0] if barred else _NOBODY,
+        "owners": list({r.owner for r in others}),
+        "blocks": list({r.block for r in others}),
+    }
+
+
+def _asked_of_all(chunk: Chunk) -> Document:
+    """The same, of the other indexes."""
+    return {
+        "leases": lifecycle.live_leases(chunk),
+        "blamed": lifecycle.blamed(chunk),
+        "sole": lifecycle.sole(chunk),
+        "known": lifecycle.confirmed(chunk),
+        "wrong_clients": lifecycle.newly_wrong(chunk),
+        "changed": lifecycle.changed(chunk),
+    }
+
+
+_NOBODY = "-"
+"""Who began a chunk that nobody has had yet; sorts before every client."""
 
 
 def _from_document(document: dict[str, Any]) -> Chunk:

@@ -18,7 +18,23 @@ INDEXES: dict[str, list[IndexModel]] = {
             partialFilterExpression={"need": {"$gt": 0}},
         ),
         # Which leases does this client hold? Lease ids begin with the client's id.
-        IndexModel([("leases", ASCENDING)], name="leases", partialFilterExpression=OPEN),
+        IndexModel([("leases", ASCENDING)], name="leased", partialFilterExpression={"leases": {"$gt": ""}}),
+        # Which results of this job rest on the word of one client alone, and of which? All is answered by the index.
+        IndexModel(
+            [("job", ASCENDING), ("sole", ASCENDING), ("_id", ASCENDING)],
+            name="sole",
+            partialFilterExpression={"sole": {"$gt": ""}},
+        ),
+        # Of which chunks of this adaptive job is the answer known? Few: those that were checked.
+        IndexModel([("job", ASCENDING), ("_id", ASCENDING)], name="known", partialFilterExpression={"known": True}),
+        # Whose result of which chunk was wrong, and nothing has followed from it yet? Almost always nobody's.
+        IndexModel(
+            [("job", ASCENDING), ("wrong_clients", ASCENDING)],
+            name="wrong",
+            partialFilterExpression={"wrong_clients": {"$gt": ""}},
+        ),
+        # Which results that later stages read differ now? Almost always none.
+        IndexModel([("job", ASCENDING)], name="changed", partialFilterExpression={"changed": True}),
         # Which is the first chunk of this stage that is still open? Ids sort by job, stage and index.
         IndexModel([("job", ASCENDING), ("_id", ASCENDING)], name="open_in_order", partialFilterExpression=OPEN),
         # Which open chunks of this job are kept from a client that failed them? Seldom any.
@@ -33,8 +49,12 @@ INDEXES: dict[str, list[IndexModel]] = {
         IndexModel([("state", ASCENDING)], name="notify", partialFilterExpression={"spec.notify": {"$exists": True}}),
         # Of which ended jobs may chunks still be open? Of none, but for a moment.
         IndexModel([("swept", ASCENDING)], name="unswept", partialFilterExpression={"swept": False}),
+        # Of which completed jobs is the receipt still to be made? Of none, but for a moment.
+        IndexModel([("receipt_due", ASCENDING)], name="receipt_due", partialFilterExpression={"receipt_due": True}),
         # The newest jobs, a page at a time.
         IndexModel([("created", DESCENDING), ("_id", DESCENDING)], name="newest"),
+        # The newest jobs of one person, a page at a time.
+        IndexModel([("owner", ASCENDING), ("created", DESCENDING), ("_id", DESCENDING)], name="newest_of_owner"),
         # Did this owner run the same program before?
         IndexModel([("owner", ASCENDING), ("recipe", ASCENDING), ("created", DESCENDING)], name="recipe"),
         # Was this submission made before? Makes submitting safe to repeat, also across masters.
@@ -48,24 +68,54 @@ INDEXES: dict[str, list[IndexModel]] = {
     "clients": [
         # Did this machine enrol before? The same request gives the same client.
         IndexModel([("request", ASCENDING)], name="request", unique=True),
+        # Who came by this enrolment token?
+        IndexModel([("token", ASCENDING)], name="token", partialFilterExpression={"token": {"$exists": True}}),
         # Who has not been heard of lately?
-        # Of which completed jobs is the receipt still to be made? Of none, but for a moment.
-        IndexModel([("receipt_due", ASCENDING)], name="receipt_due", partialFilterExpression={"receipt_due": True}),
         IndexModel([("state", ASCENDING), ("seen", ASCENDING)], name="seen"),
     ],
-    # One-time links and tokens end by themselves.
-    "credentials": [IndexModel([("expires", ASCENDING)], name="expires", expireAfterSeconds=0)],
+    "credentials": [
+        # One-time links and tokens end by themselves.
+        IndexModel([("expires", ASCENDING)], name="expires", expireAfterSeconds=0),
+        # Which tokens are this person's?
+        IndexModel([("user", ASCENDING)], name="user", partialFilterExpression={"user": {"$exists": True}}),
+        # Which one is listed under this id?
+        IndexModel([("id", ASCENDING)], name="id"),
+    ],
+    "audit": [
+        # What was done last? And by whom, to what, of which kind?
+        IndexModel([("at", DESCENDING), ("_id", DESCENDING)], name="newest"),
+        *(IndexModel([(by, ASCENDING), ("at", DESCENDING)], name=by) for by in ("person", "subject", "kind")),
+        # Entries go when they are two years old.
+        IndexModel([("at", ASCENDING)], name="age", expireAfterSeconds=2 * 366 * 24 * 3600),
+    ],
+    # Counts of a window that is over go by themselves.
+    "rates": [IndexModel([("gone", ASCENDING)], name="gone", expireAfterSeconds=0)],
+    # Which keys has this person registered?
+    "scientist_keys": [IndexModel([("owner", ASCENDING), ("created", ASCENDING)], name="owner")],
     "streams": [
         # Which chunks of this job run now?
         IndexModel([("job", ASCENDING)], name="job"),
         # What was told a day ago goes by itself.
         IndexModel([("at", ASCENDING)], name="at", expireAfterSeconds=24 * 3600),
     ],
+    "findings": [
+        # From which findings is something still to follow, of all jobs and of this one? Almost always from none.
+        IndexModel([("state", ASCENDING), ("at", ASCENDING)], name="state"),
+        IndexModel([("job", ASCENDING), ("state", ASCENDING)], name="job"),
+        # What was found of this client?
+        IndexModel([("client", ASCENDING), ("at", DESCENDING)], name="client"),
+    ],
+    "closings": [
+        # Whose results of this stage were closed by a check?
+        IndexModel([("job", ASCENDING), ("stage", ASCENDING)], name="stage"),
+        # Which checks are awaited? Few.
+        IndexModel([("at", ASCENDING)], name="asked", partialFilterExpression={"state": "asked"}),
+    ],
     "images": [IndexModel([("name", ASCENDING), ("created", DESCENDING)], name="name")],
 }
 
 
-OBSOLETE = {"chunks": ["open"]}
+OBSOLETE = {"chunks": ["open", "leases"]}
 """Indexes of earlier versions, dropped where they are found."""
 
 

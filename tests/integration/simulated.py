@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import msgspec
+
 from dockercomp.protocol.messages import (
     PROTOCOL,
     Ceiling,
@@ -49,22 +51,11 @@ class Master:
     token: str = field(init=False)
 
     def __post_init__(self) -> None:
-        from datetime import datetime, timedelta, timezone
-
         inputs = Inputs(self.store)
-        self.sync = Sync(self.store, inputs, Metrics(), heartbeat_s=5)
+        self.sync = Sync(self.store, inputs, Metrics(), heartbeat_s=5, draws=b"d" * 32)
         self.enrolment = Enrolment(self.store, "k" * 64)
         self.submission = Submission(self.store, b"s" * 32, inputs.sources)
-        request = TokenRequest(owner="lab", uses=10_000)
-        self.token = self.store.credentials.make(
-            "enrolment",
-            datetime.now(timezone.utc),
-            timedelta(days=1),
-            owner=request.owner,
-            uses=request.uses,
-            trusted=False,
-            requests=[],
-        )
+        self.token = self.token_of("lab")
         self.store.images.register(
             {
                 "_id": "i linux/amd64",
@@ -77,20 +68,47 @@ class Master:
             }
         )
 
-    def volunteer(self, program: Program = double) -> "Volunteer":
-        answer = self.enrolment.enrol(
-            EnrolRequest(token=self.token, machine=MACHINE, ceiling=CEILING, request=secrets.token_hex(8)), "192.0.2.1"
-        )
-        return Volunteer(self, answer.client, secret_hash(answer.secret), program)
+    def token_of(self, owner: str, *, trusted: bool = False) -> str:
+        """An enrolment token of that owner."""
+        from datetime import datetime, timedelta, timezone
 
-    def submit(self, numbers: int, *, quorum: int = 2, reduce: bool = False, retries: int = 3) -> str:
+        request = TokenRequest(owner=owner, uses=10_000, trusted=trusted)
+        return self.store.credentials.make(
+            "enrolment",
+            datetime.now(timezone.utc),
+            timedelta(days=1),
+            owner=request.owner,
+            uses=request.uses,
+            trusted=request.trusted,
+            requests=[],
+        )
+
+    def volunteer(
+        self, program: Program = double, *, token: str = "", address: str = "192.0.2.1", cpu_kind: str = ""
+    ) -> "Volunteer":
+        machine = msgspec.structs.replace(MACHINE, cpu_kind=cpu_kind)
+        request = EnrolRequest(
+            token=token or self.token, machine=machine, ceiling=CEILING, request=secrets.token_hex(8)
+        )
+        answer = self.enrolment.enrol(request, address)
+        return Volunteer(self, answer.client, secret_hash(answer.secret), program, address=address, machine=machine)
+
+    def submit(
+        self,
+        numbers: int,
+        *,
+        quorum: int = 2,
+        reduce: bool = False,
+        retries: int = 3,
+        verify: VerifySpec | None = None,
+    ) -> str:
         spec = JobSpec(
             name="numbers",
             image="i",
             input=InputSpec(split="range", start=0, stop=numbers, per_chunk=1),
             map=ProgramSpec(command=["true"]),
             reduce=ReduceSpec(command=["cat"]) if reduce else None,
-            verify=VerifySpec(policy="quorum" if quorum > 1 else "none", quorum=quorum),
+            verify=verify or VerifySpec(policy="quorum" if quorum > 1 else "none", quorum=quorum),
             retries=retries,
         )
         return str(self.submission.submit("ada", SubmitRequest(spec=spec), "")["_id"])
@@ -108,6 +126,8 @@ class Volunteer:
     seq: int = 0
     held: dict[str, Lease] = field(default_factory=dict)
     results: dict[str, ResultReport] = field(default_factory=dict)
+    address: str = "192.0.2.1"
+    machine: Machine = MACHINE
 
     def request(self, want: int) -> SyncRequest:
         """The next sync, not sent yet."""
@@ -119,13 +139,13 @@ class Volunteer:
             held=list(self.held),
             results=list(self.results.values()),
             want=want,
-            machine=MACHINE,
+            machine=self.machine,
             ceiling=CEILING,
         )
 
     def send(self, request: SyncRequest) -> SyncAnswer:
         """Send it (again) and forget what is acknowledged."""
-        answer = self.master.sync.answer(self.id, self.secret_hash, request, "192.0.2.1")
+        answer = self.master.sync.answer(self.id, self.secret_hash, request, self.address)
         for ack in answer.acks:
             if ack.status != "send":
                 self.results.pop(ack.lease, None)

@@ -1,0 +1,61 @@
+"""Chance in the masters' hands: which results are checked, and when a canary is due. Pure, no I/O.
+
+Drawn from the masters' secret and the lease, after the result came back: any master, asked as often as may be, draws
+the same, and no client can know or choose what will be drawn.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from dockercomp.protocol.messages import ResultReport
+from server import bound, lifecycle, trust
+from server.lifecycle import Chunk
+from server.reputations import reputation_of
+from server.running import RunningJob, is_adaptive
+from server.store.connection import Document
+from server.trust import Terms
+
+
+class Draw:
+    """The draws of one client's sync."""
+
+    def __init__(self, secret: bytes, client: Document, jobs: Mapping[str, RunningJob]) -> None:
+        self._secret, self._client, self._jobs = secret, client, jobs
+        self._chances: dict[str, tuple[float, float]] = {}
+
+    def check(self, chunk: Chunk, lease: str) -> bool:
+        """Whether the single result of a lease is to be checked by another client."""
+        if not chunk.full:
+            return False
+        if chunk.job not in self._jobs:
+            return True
+        return trust.drawn(self._secret, lease, self._chances_of(chunk.job)[0])
+
+    def canaries(self, reports: Sequence[ResultReport]) -> list[tuple[str, int]]:
+        """(job, stage) of each canary that is due for these results; almost always none."""
+        leases = [report.lease for report in reports if report.outcome == "done"]
+        places = [(lease, lifecycle.chunk_of_lease(lease).split(".")) for lease in leases]
+        return [
+            (place[0], int(place[1])) for lease, place in places if len(place) > 1 and self._is_due(lease, *place[:2])
+        ]
+
+    def _is_due(self, lease: str, job: str, stage: str) -> bool:
+        running = self._jobs.get(job)
+        if running is None or not stage.isdecimal() or not is_adaptive(running.spec, int(stage)):
+            return False
+        return trust.drawn(self._secret, f"canary after {lease}", self._chances_of(job)[1])
+
+    def _chances_of(self, job: str) -> tuple[float, float]:
+        """Of a check and of a canary."""
+        if job not in self._chances:
+            reputation, terms = reputation_of(self._client, job), terms_of(self._jobs[job])
+            self._chances[job] = trust.chance(reputation, terms), trust.canary_chance(reputation, terms)
+        return self._chances[job]
+
+
+def terms_of(job: RunningJob) -> Terms:
+    """What an adaptive job asks of checks now."""
+    verify, chunks = job.spec.verify, sum(stage["total"] for stage in job.stages)
+    return Terms(
+        floor=max(verify.floor, bound.chance_for(verify.target_error, chunks)),
+        trial=job.document.get("counters", {}).get("confirmed", 0) < min(trust.TRIAL, chunks),
+    )
