@@ -1,0 +1,67 @@
+"""The keys that this worker takes its master's orders by: the one pinned when it enrolled, and those that follow it.
+
+A new key is accepted where each key from the pinned one on signed its successor (protocol.keychain). The chain is kept in
+DC_HOME/worker/master_keys.json, so that a restart needs no line to the master; what stands there is checked as it was
+when it came.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+
+import msgspec
+
+from dockercomp.machine.home import write_private
+from dockercomp.protocol.errors import DockercompError
+from dockercomp.protocol.keychain import KeyChain, KeyLink, successors
+
+log = logging.getLogger(__name__)
+
+ASK_EVERY_S = 60.0
+
+
+class MasterKeys:
+    """Safe for many threads."""
+
+    def __init__(self, home: Path, pinned: str, chain: Callable[[], KeyChain]) -> None:
+        """`chain` asks the master for its chain of keys."""
+        self._path = home / "worker" / "master_keys.json"
+        self._pinned, self._chain = pinned, chain
+        self._lock = threading.Lock()
+        self._accepted = successors(pinned, _read(self._path))
+        self._asked = -ASK_EVERY_S
+
+    def accepted(self) -> Collection[str]:
+        return self._accepted
+
+    def meet(self, key: str) -> None:
+        """An order says that this key signed it: if it is not accepted, ask the master for the chain, at most every
+        ASK_EVERY_S seconds. Without an answer nothing changes."""
+        with self._lock:
+            if key in self._accepted or time.monotonic() - self._asked < ASK_EVERY_S:
+                return
+            self._asked = time.monotonic()
+            try:
+                links = self._chain().links
+            except DockercompError as error:
+                log.warning("the master has another key now, and its chain of keys cannot be had: %s", error)
+                return
+            found = successors(self._pinned, links)
+            if key not in found:
+                log.error("the master's key %s does not follow from the one that this worker enrolled with", key)
+                return
+            write_private(self._path, msgspec.json.encode(links))
+            self._accepted = found
+            log.info("the master's key is now %s, signed by the one before it", found[-1])
+
+
+def _read(path: Path) -> Sequence[KeyLink]:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=list[KeyLink])
+    except FileNotFoundError:
+        return ()
+    except msgspec.DecodeError:
+        log.warning("%s cannot be read; the chain of the master's keys is asked for anew", path)
+        return ()
