@@ -4,17 +4,31 @@ import threading
 from datetime import timedelta
 from typing import Any
 
-from flask import Flask
+from flask import Flask, request
 from flask_limiter import Limiter
-from flask_limiter.util import get_remote_address
 from flask_login import LoginManager
 from flask_wtf import CSRFProtect
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from dockercomp.protocol.signing import public_key
 from server import dashboard
-from server.api import clients, endings, jobs, operations, results, streams, transfers, workers
+from server.api import (
+    clients,
+    endings,
+    jobs,
+    operations,
+    people,
+    receipts,
+    results,
+    scientists,
+    streams,
+    transfers,
+    workers,
+)
 from server.api.binding import bind
 from server.api.services import Services
+from server.arrival import WHOLE
+from server.audit import Audit
 from server.enrolment import Enrolment
 from server.explaining import Explaining
 from server.inputs import Inputs
@@ -23,12 +37,17 @@ from server.metrics import Metrics
 from server.naming import Names
 from server.people import People
 from server.plotting import Plotting
+from server.rates import Limits, block_of
+from server.receipts import Receipts
 from server.results import Results
 from server.scheduling import Scheduling
+from server.scientists import Scientists
 from server.settings import Settings, read, read_secrets
+from server.signing_keys import Keys
 from server.sources import Sources
 from server.sync import Sync
-from server.wiring import configure_logging, mongo_uri, open_store
+from server.tokens import Tokens
+from server.wiring import configure_logging, open_store
 
 
 def create_app(settings: Settings | None = None) -> Flask:
@@ -41,17 +60,18 @@ def create_app(settings: Settings | None = None) -> Flask:
         SECRET_KEY=services.secrets.flask,
         SESSION_COOKIE_SAMESITE="Lax",
         SESSION_COOKIE_SECURE=settings.url.startswith("https://"),
+        MAX_CONTENT_LENGTH=WHOLE,  # of pages; routes of the API have limits of their own
         PERMANENT_SESSION_LIFETIME=timedelta(days=7),
     )
-    people = People(services.store)
     login = LoginManager(app)
-    login.user_loader(people.load)
+    login.user_loader(services.people.load)
     csrf = CSRFProtect(app)
+    of_the_store: dict[str, Any] = {"rates": services.store.rates}
     limiter = Limiter(
-        get_remote_address,
+        lambda: block_of(request.remote_addr or ""),
         app=app,
-        storage_uri=mongo_uri(settings),
-        storage_options={"database_name": settings.database},
+        storage_uri="store://",
+        storage_options=of_the_store,
     )
     bind(
         app,
@@ -63,15 +83,19 @@ def create_app(settings: Settings | None = None) -> Flask:
             **jobs.HANDLERS,
             **endings.HANDLERS,
             **results.HANDLERS,
+            **receipts.HANDLERS,
             **streams.HANDLERS,
             **clients.HANDLERS,
+            **people.HANDLERS,
+            **scientists.HANDLERS,
         },
     )
     csrf.exempt(app.blueprints["api"])  # the API takes no changes on the strength of a cookie
-    for name in ("enrol", "submit"):
-        limited: Any = limiter.limit("240/minute")(app.view_functions[f"api.{name}"])
-        app.view_functions[f"api.{name}"] = limited
-    dashboard.register(app, services, people, limiter, login)
+    dashboard.register(app, services, limiter, login)
+    if settings.proxy_hops:
+        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
+            app.wsgi_app, x_for=settings.proxy_hops, x_proto=settings.proxy_hops
+        )
     return app
 
 
@@ -89,12 +113,26 @@ def make_services(settings: Settings) -> Services:
         inputs=inputs,
         names=Names(inputs.sources),
         results=found,
+        receipts=Receipts(store, inputs.sources, secrets.signing_seed, settings.url),
+        keys=Keys(store),
         plotting=Plotting(found),
         explaining=Explaining(store, inputs.sources, settings.silent_after_s),
-        sync=Sync(store, inputs, metrics, heartbeat_s=settings.heartbeat_s),
+        sync=Sync(
+            store,
+            inputs,
+            metrics,
+            heartbeat_s=settings.heartbeat_s,
+            draws=secrets.draws,
+            independent=settings.independent,
+        ),
         submission=Submission(store, secrets.signing_seed, inputs.sources, private_urls=settings.private_urls),
         enrolment=Enrolment(store, public_key(secrets.signing_seed)),
+        people=People(store),
+        tokens=Tokens(store),
+        audit=Audit(store),
         metrics=metrics,
+        limits=Limits(store),
         scheduling=Scheduling(store),
+        scientists=Scientists(store),
         transfers=threading.BoundedSemaphore(max(1, settings.threads // 2)),
     )

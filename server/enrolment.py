@@ -7,12 +7,13 @@ from datetime import datetime, timezone
 
 import msgspec
 
-from dockercomp.protocol.errors import InvalidAllocation, PreconditionFailed, Unauthorized
+from dockercomp.protocol.errors import InvalidAllocation, NotFound, PreconditionFailed, Unauthorized
 from dockercomp.protocol.messages import Allocation, Ceiling, EnrolAnswer, EnrolRequest
+from dockercomp.protocol.people import EnrolmentTokenView
 from dockercomp.protocol.views import AllocationChange
 from server.store import Store
 from server.store.connection import Document
-from server.store.credentials import secret_hash
+from server.store.credentials import secret_hash, token_id
 
 MEMORY_FLOOR = 16 * 1024 * 1024
 CPUS_FLOOR = 0.05
@@ -40,6 +41,7 @@ class Enrolment:
                 "secret_hash": secret_hash(secret),
                 "owner": token["owner"],
                 "trusted": bool(token.get("trusted")),
+                "token": token_id(token["_id"]),
                 "name": request.machine.hostname,
                 "address": address,
                 "machine": msgspec.to_builtins(request.machine),
@@ -49,7 +51,26 @@ class Enrolment:
                 "counters": {},
             }
         )
+        if client is None:
+            raise Unauthorized("an admin retired this machine: ask the admin if it may come back")
         return EnrolAnswer(client=client["_id"], secret=secret, master_key=self._master_key, owner=client["owner"])
+
+    def tokens(self) -> list[EnrolmentTokenView]:
+        """Enrolment tokens that are still valid, the newest first."""
+        found = self._store.credentials.enrolment_tokens(datetime.now(timezone.utc))
+        clients = self._store.clients.by_token([token_id(each["_id"]) for each in found])
+        return [_token_view(each, clients.get(token_id(each["_id"]), 0)) for each in found]
+
+    def revoke(self, token: str, *, retire: bool = False) -> list[str]:
+        """No machine can enrol, nor enrol again, with this token; with `retire` those that came by it are retired.
+        Returns which. Raises NotFound where there is nothing (left) to do."""
+        found = self._store.credentials.revoke("enrolment", token)
+        clients = self._store.clients.of_token(token) if retire else []
+        if found is None and not clients:
+            raise NotFound(f"there is no enrolment token {token}: it was revoked, or has expired")
+        for client in clients:
+            self._store.clients.retire_one(client)
+        return clients
 
     def allocate(self, client: Document, change: AllocationChange, version: int) -> Allocation:
         """Give a client another allocation. Raises InvalidAllocation, PreconditionFailed (changed by someone else)."""
@@ -64,6 +85,19 @@ class Enrolment:
         if not self._store.clients.allocate(client["_id"], version, msgspec.to_builtins(allocation)):
             raise PreconditionFailed("this allocation was changed by someone else meanwhile: look at it again")
         return allocation
+
+
+def _token_view(found: Document, clients: int) -> EnrolmentTokenView:
+    return EnrolmentTokenView(
+        id=token_id(found["_id"]),
+        owner=found["owner"],
+        trusted=bool(found.get("trusted")),
+        uses_left=found["uses"],
+        clients=clients,
+        created=f"{found['created'].isoformat(timespec='seconds')}Z",
+        expires=f"{found['expires'].isoformat(timespec='seconds')}Z",
+        made_by=found.get("made_by", ""),
+    )
 
 
 def first_allocation(ceiling: Ceiling) -> Allocation:

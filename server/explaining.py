@@ -7,7 +7,8 @@ import msgspec
 from dockercomp.protocol.errors import NotFound
 from dockercomp.protocol.orders import JobSpec
 from dockercomp.protocol.views import Explanation
-from server import describing, lifecycle, reasons
+from server import describing, lifecycle, reasons, wants
+from server.discretion import words_without_others
 from server.lifecycle import Chunk
 from server.naming import Names
 from server.running import able, counted_of, platform_of, running_job, stages_of, unfit
@@ -30,8 +31,9 @@ class Explaining:
         self._silent_after_s = silent_after_s
         self._verification = Verification(store)
 
-    def explain(self, subject: str) -> Explanation:
-        """`subject` is the id of a job, a chunk (JOB.STAGE.INDEX) or a client, or a client's name. Raises NotFound."""
+    def explain(self, subject: str, only_owner: str = "") -> Explanation:
+        """`subject` is the id of a job, a chunk (JOB.STAGE.INDEX) or a client, or a client's name. Of a client it tells
+        only what concerns jobs of `only_owner`, if given. Raises NotFound."""
         chunk = _CHUNK.fullmatch(subject)
         if chunk:
             return self._chunk(chunk[1], int(chunk[2]), int(chunk[3]))
@@ -40,7 +42,7 @@ class Explaining:
             return self._job(job)
         client = self._store.clients.by_id(subject) or self._store.clients.named(subject)
         if client is not None:
-            return self._client(client)
+            return self._client(client, only_owner)
         raise NotFound(f"there is no job, chunk or client {subject}")
 
     # --- jobs --------------------------------------------------------------------------------------------------------
@@ -78,6 +80,7 @@ class Explaining:
         refusals = [(client["name"], unfit(running, client, platform_of(client))) for client in pool]
         facts = [f"{sum(not why for _, why in refusals)} of {len(pool)} connected clients can run it"]
         facts += [f"not {name}: {why}" for name, why in refusals if why][:_MOST_LISTED]
+        facts += [said] if (said := wants.said(running.spec, pool)) else []
         facts += self._shares(job)
         failed = job.get("counters", {}).get("failed", 0)
         return [*facts, f"{failed} runs failed: dockercomp logs {job['_id']} --all"] if failed else facts
@@ -125,8 +128,8 @@ class Explaining:
 
     # --- clients -----------------------------------------------------------------------------------------------------
 
-    def _client(self, client: Document) -> Explanation:
-        jobs = [running_job(document) for document in self._store.jobs.running(limit=_MOST_JOBS)]
+    def _client(self, client: Document, only_owner: str) -> Explanation:
+        jobs = [running_job(document) for document in self._store.jobs.running(_MOST_JOBS, only_owner)]
         fit = [(job.id, unfit(job, client, platform_of(client))) for job in jobs]
         silent = client["seen"] < self._store.duties.read_now() - self._silent_after_s or bool(client.get("leaving"))
         counters = client.get("counters", {})
@@ -142,7 +145,11 @@ class Explaining:
         facts += [f"not job {job}: {why}" for job, why in fit if why][:_MOST_LISTED]
         faults = [(job.id, counted_of(client, job.id).faults) for job in jobs]
         facts += [f"job {job}: {count} chunks failed here that others completed" for job, count in faults if count]
-        return Explanation(subject=client["_id"], sentence=reasons.of_client(client, silent, fit), facts=facts)
+        sentence = reasons.of_client(client, silent, fit)
+        if only_owner:
+            own = {job.id for job in jobs}
+            sentence, *facts = (words_without_others(words, own) for words in (sentence, *facts))
+        return Explanation(subject=client["_id"], sentence=sentence, facts=facts)
 
     def _pool(self) -> list[Document]:
         return self._store.clients.alive_since(self._store.duties.read_now() - self._silent_after_s)

@@ -6,18 +6,21 @@ import msgspec
 
 from dockercomp.protocol.job_rules import check_spec
 from dockercomp.protocol.views import Forecast, StageView, SubmitRequest
-from server import plan
+from server import plan, wants
 from server.describing import why_waiting
 from server.jobs import Submission
+from server.rights import Sees, everybodys
 from server.running import running_job, unfit
 from server.store.connection import Document
 
 
-def forecast(submission: Submission, owner: str, request: SubmitRequest, pool: Sequence[Document]) -> Forecast:
+def forecast(
+    submission: Submission, owner: str, request: SubmitRequest, pool: Sequence[Document], sees: Sees = everybodys
+) -> Forecast:
     """With the clients of `pool`. Raises InvalidJob, UnknownImage, as submitting it would."""
     check_spec(request.spec)
     spec = plan.explicit(request.spec)
-    outlook = submission.outlook(owner, spec, request)
+    outlook = submission.outlook(owner, spec, request, sees)
     document: Document = {
         "_id": "(this job)",
         "state": "running",
@@ -40,6 +43,7 @@ def forecast(submission: Submission, owner: str, request: SubmitRequest, pool: S
         containers=containers,
         seconds_low=low,
         seconds_high=high,
+        wants=wants.said(spec, pool),
         waiting=why_waiting(document, pool),
     )
 

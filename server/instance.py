@@ -6,8 +6,10 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timezone
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psutil
 
@@ -15,19 +17,24 @@ from dockercomp.machine import supervisor
 from dockercomp.machine.home import write_private
 from dockercomp.machine.programs import Program
 from dockercomp.protocol.errors import DockercompError
+from dockercomp.protocol.people import ApiTokenRequest
 from dockercomp.protocol.signing import public_key
 from dockercomp.protocol.transport import Connection
 from dockercomp.protocol.views import Health
+from server import tls, warnings
+from server.audit import SERVER, Audit
 from server.people import People
-from server.settings import Settings, read_secrets
+from server.rights import Rights
+from server.settings import Settings, read, read_secrets
 from server.store import Store, mongod, schema
 from server.store.connection import connect
+from server.tokens import Tokens
 from server.wiring import mongo_uri, open_store
 
 _ROOT = Path(__file__).resolve().parents[1]
 _READY_S = 60.0
-_FIRST_ADMIN = "admin"
-_TOKEN_VALID = timedelta(days=365)
+_STARTED = "settings.json"
+_TOKEN_VALID_DAYS = 365.0
 
 Say = Callable[[str], None]
 
@@ -40,6 +47,8 @@ def start(settings: Settings, say: Say) -> None:
     """Bring up MongoDB (the embedded one, unless another is configured) and the master; returns when it is ready."""
     _check_port(settings)
     settings.home.mkdir(parents=True, exist_ok=True)
+    settings = with_certificate(settings)
+    write_private(settings.home / "run" / _STARTED, json.dumps(settings.environment()).encode())
     programs = []
     if not settings.mongo_uri:
         programs = [mongod.program(settings.home)]
@@ -55,6 +64,10 @@ def start(settings: Settings, say: Say) -> None:
         supervisor.stop(settings.home, "server")
         raise
     say(f"the master is ready at {settings.url}")
+    if settings.tls_pin:
+        say(f"certificate  {settings.tls_pin}\n             (DC_TLS_PIN: who has it trusts this one, and no other)")
+    for warning in warnings.of_settings(settings):
+        say(f"WARNING: {warning}")
 
 
 def stop(settings: Settings) -> bool:
@@ -65,10 +78,24 @@ def stop(settings: Settings) -> bool:
     return running
 
 
-def login_link(settings: Settings, user: str = _FIRST_ADMIN) -> str:
-    """A one-time login link; also how an admin who lost the password gets in."""
+def login_link(settings: Settings) -> str:
+    """A one-time login link for an admin; also how one who lost the password, or was throttled, gets in. Where there is
+    no admin (any more) there is one afterwards."""
+    settings = as_started(settings)
     with open_store(settings) as store:
-        return People(store).login_link(user, settings.url)
+        people = People(store)
+        admin = people.an_admin()
+        _own_token(settings, store, admin)
+        Audit(store).record(SERVER, "login_link", admin)
+        return people.login_link(admin, settings.url)
+
+
+def as_started(settings: Settings) -> Settings:
+    """The settings that the master which runs here was started with, options included; `settings` where none runs."""
+    noted = settings.home / "run" / _STARTED
+    if supervisor.status(settings.home, "server") is None or not noted.exists():
+        return settings
+    return read(json.loads(noted.read_text()), Path("/nonexistent"))
 
 
 def _master(settings: Settings) -> list[Program]:
@@ -76,26 +103,15 @@ def _master(settings: Settings) -> list[Program]:
     metrics = home / "run" / "metrics"
     shutil.rmtree(metrics, ignore_errors=True)
     metrics.mkdir(parents=True)
-    env = {
-        "DC_HOME": str(home),
-        "DC_HOST": settings.host,
-        "DC_PORT": str(settings.port),
-        "DC_BIND": settings.bind,
-        "DC_SCHEME": settings.scheme,
-        "DC_PUBLIC_URL": settings.public_url,
-        "DC_MONGO_URI": settings.mongo_uri,
-        "DC_MONGO_DB": settings.database,
-        "DC_WORKERS": str(settings.processes),
-        "DC_THREADS": str(settings.threads),
-        "DC_ALLOW_PLAIN_HTTP": "yes",
-        "PROMETHEUS_MULTIPROC_DIR": str(metrics),
-    }
+    env = {**settings.environment(), "PROMETHEUS_MULTIPROC_DIR": str(metrics)}
     gunicorn = (
         *(sys.executable, "-m", "gunicorn", "server.app:create_app()"),
-        *("--bind", f"{settings.bind}:{settings.port}", "--worker-class", "gthread"),
+        *("--bind", f"{settings.bind}:{settings.port}", "--worker-class", "server.slow.Worker"),
         *("--workers", str(settings.processes), "--threads", str(settings.threads)),
+        *("--worker-connections", "1000", "--forwarded-allow-ips", ""),  # ProxyFix alone reads X-Forwarded headers
         *("--timeout", "120", "--graceful-timeout", "10", "--keep-alive", "75", "--backlog", "512"),
         *("--worker-tmp-dir", str(home / "run"), "--no-control-socket"),
+        *_certificate(settings),
     )
     log = str(home / "log" / "master.log")
     return [
@@ -108,6 +124,26 @@ def _master(settings: Settings) -> list[Program]:
             cwd=str(_ROOT),
         ),
     ]
+
+
+def _certificate(settings: Settings) -> tuple[str, ...]:
+    if settings.tls_cert is None:
+        return ()
+    return ("--certfile", str(settings.tls_cert), "--keyfile", str(settings.tls_key))
+
+
+def with_certificate(settings: Settings) -> Settings:
+    """The settings with certificate, key and pin in place; a self-signed certificate is made at the first start.
+    Raises CertificateError."""
+    pin = settings.tls_pin
+    if settings.tls_self_signed:
+        names = (settings.host, urlsplit(settings.public_url).hostname or "", "localhost", "127.0.0.1", "::1")
+        certificate, key = tls.self_signed(settings.home / "secrets" / "tls", names)
+        settings = replace(settings, tls_cert=certificate, tls_key=key)
+        pin = pin or tls.fingerprint(certificate)
+    if settings.tls_cert is not None and settings.tls_key is not None:
+        tls.check(settings.tls_cert, settings.tls_key)
+    return replace(settings, tls_pin=pin)
 
 
 def _open(settings: Settings) -> Store:
@@ -132,13 +168,21 @@ def _prepare(settings: Settings, store: Store) -> None:
                 f"this MongoDB belongs to a master with another {name} than that in DC_HOME={settings.home}; start with"
                 " that DC_HOME (or a copy of its secrets/ and blobs/), or with another database (DC_MONGO_DB)"
             )
-    people = People(store)
-    people.add(_FIRST_ADMIN, "admin", secrets.token_urlsafe(32))
-    credentials = settings.home / "credentials.json"
-    known = json.loads(credentials.read_text()) if credentials.exists() else {}
-    if known.get("url") != settings.url or not known.get("token"):
-        token = people.api_token(_FIRST_ADMIN, "admin", _TOKEN_VALID)
-        write_private(credentials, json.dumps({"url": settings.url, "token": token}).encode())
+    _own_token(settings, store, People(store).an_admin())
+
+
+def _own_token(settings: Settings, store: Store, admin: str) -> None:
+    """An admin's token for this machine's command line, where the one in DC_HOME is not good (any more)."""
+    path = settings.home / "credentials.json"
+    known = json.loads(path.read_text()) if path.exists() else {}
+    token = known.get("token", "")
+    same = known.get("url") == settings.url and known.get("tls_pin", "") == settings.tls_pin
+    if same and store.credentials.of_person("api", token, datetime.now(timezone.utc)):
+        return
+    request = ApiTokenRequest(label="the master's machine", scope="admin", valid_days=_TOKEN_VALID_DAYS)
+    made = Tokens(store).make(Rights(admin, "admin"), request)
+    Audit(store).record(SERVER, "token_create", made.view.id, detail=f"of {admin}, for {request.label}")
+    write_private(path, json.dumps({"url": settings.url, "token": made.token, "tls_pin": settings.tls_pin}).encode())
 
 
 def _check_port(settings: Settings) -> None:
@@ -163,7 +207,8 @@ def _process_name(pid: int | None) -> str:
 def _wait_ready(settings: Settings) -> None:
     deadline = time.monotonic() + _READY_S
     bind = "127.0.0.1" if settings.bind in ("0.0.0.0", "::") else settings.bind  # noqa: S104  (compared, not bound)
-    connection = Connection(f"http://{bind}:{settings.port}", retries=0, timeout=5)
+    scheme, pin = ("https", tls.fingerprint(settings.tls_cert)) if settings.tls_cert else ("http", "")
+    connection = Connection(f"{scheme}://{bind}:{settings.port}", retries=0, timeout=5, pin=pin)
     while True:
         try:
             connection.call("readyz", Health)
@@ -179,6 +224,9 @@ def reset_password(settings: Settings, user: str) -> str:
     """Give a user a new random password and return it. Raises InstanceError where there is no such user."""
     password = secrets.token_urlsafe(12)
     with open_store(settings) as store:
-        if not People(store).set_password(user, password):
-            raise InstanceError(f"there is no user {user}")
+        people = People(store)
+        if not people.set_password(user, password):
+            raise InstanceError(f"there is no person {user}; `dockercomp people ls` lists them")
+        Audit(store).record(SERVER, "password", user)
+        _own_token(settings, store, people.an_admin())  # it ended with the password, where it was this person's
     return password

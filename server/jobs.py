@@ -1,5 +1,6 @@
 """Taking in a job: everything that could make it fail is asked before anything is stored."""
 
+import copy
 import secrets
 import time
 from dataclasses import dataclass, field
@@ -15,12 +16,15 @@ from dockercomp.protocol.views import SubmitRequest
 from server import plan
 from server.listing import Listing
 from server.reuse import Reuse, recipe
+from server.rights import Sees, everybodys
 from server.running import rules_of
+from server.scientists import Scientists
 from server.sources import Sources
 from server.store import Store
 from server.store.connection import Document
 from server.store.contents import Held, read_all
 from server.tables import Table
+from server.wants import wanted
 
 _TAKEN_OVER_AT_ONCE = 10_000
 """Chunks of a job whose earlier results are taken over while it is submitted; of larger ones by housekeeping."""
@@ -35,6 +39,12 @@ class InputsOfJobs:
         self._store = store
         self.listing = Listing(store, sources, private_urls=private_urls)
         self.reuse = Reuse(store, sources)
+
+    def seen_by(self, sees: Sees) -> "InputsOfJobs":
+        """The same for somebody for whom no other jobs exist: these cannot be inputs."""
+        found = copy.copy(self)
+        found.listing = self.listing.seen_by(sees)
+        return found
 
     def inputs_of(self, owner: str, recipe: str, spec: JobSpec, request: SubmitRequest) -> Document:
         """The fields of a job's document that follow from its inputs. Raises InvalidJob."""
@@ -88,22 +98,30 @@ class Submission:
     def __init__(self, store: Store, signing_seed: bytes, sources: Sources, *, private_urls: bool = False) -> None:
         self._store = store
         self._seed = signing_seed
+        self._scientists = Scientists(store)
         self._inputs = InputsOfJobs(store, sources, private_urls=private_urls)
 
-    def submit(self, owner: str, request: SubmitRequest, idempotency_key: str) -> Document:
-        """Store the job. Raises InvalidJob, UnknownImage. The same owner and key give the same job again."""
+    def submit(
+        self, owner: str, request: SubmitRequest, idempotency_key: str, sees: Sees = everybodys
+    ) -> Document:
+        """Store the job; of others' jobs only those that the submitter `sees` can be its inputs.
+
+        Raises InvalidJob, UnknownImage. The same owner and key give the same job again.
+        """
         check_spec(request.spec)
         spec = plan.explicit(request.spec)
         if request.program and not self._store.blobs.has(request.program):
             raise InvalidJob("the job folder was not uploaded; upload it, then submit again")
         pin = self._pin(spec.image)
-        waits_for = self._inputs.listing.waits_for(request.inputs)
+        given = self._inputs.seen_by(sees)
+        waits_for = given.listing.waits_for(request.inputs)
         made_by = recipe(spec, pin, request.program)
         inputs: Document = {"inputs": "", "stages": _stages_of(spec, 0)}
         if not waits_for:
-            inputs = self._inputs.inputs_of(owner, made_by, spec, request)
+            inputs = given.inputs_of(owner, made_by, spec, request)
         job = f"j{secrets.token_hex(5)}"
-        signed = sign_order(job, encode_order(order_of(spec, pin, request.program, job)), self._seed)
+        order = order_of(spec, pin, request.program, job)
+        signed = sign_order(job, encode_order(order), self._seed)
         document: Document = {
             "_id": job,
             "name": spec.name,
@@ -114,9 +132,11 @@ class Submission:
             "image": msgspec.to_builtins(pin),
             "program": request.program,
             "memory": spec.resources.memory,
+            "wants": list[str](wanted(spec)),
             "order": signed.body,
             "signature": signed.signature,
             "key": signed.key,
+            **self._scientists.check(owner, request, order),
             "recipe": made_by,
             "open_ranges": [],
             "counters": {},
@@ -133,13 +153,14 @@ class Submission:
             return self._store.jobs.by_id(stored["_id"]) or stored
         return stored
 
-    def outlook(self, owner: str, spec: JobSpec, request: SubmitRequest) -> "Outlook":
+    def outlook(self, owner: str, spec: JobSpec, request: SubmitRequest, sees: Sees = everybodys) -> "Outlook":
         """What is known of a job before it is submitted. Raises InvalidJob, UnknownImage."""
         pin = self._pin(spec.image)
-        waits_for = self._inputs.listing.waits_for(request.inputs)
+        listing = self._inputs.listing.seen_by(sees)
+        waits_for = listing.waits_for(request.inputs)
         if waits_for:
             return Outlook(pin=pin, waits_for=waits_for)
-        packed, chunks = self._inputs.listing.outlook(spec.input, request.inputs, request.input_list)
+        packed, chunks = listing.outlook(spec.input, request.inputs, request.input_list)
         check_sections(spec, chunks)
         earlier = self._inputs.reuse.earlier(owner, recipe(spec, pin, request.program), spec)
         if not earlier:

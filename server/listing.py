@@ -1,5 +1,6 @@
 """Makes the table of a job's inputs: everything that could be wrong with them is found here, before a chunk is made."""
 
+import copy
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -14,10 +15,12 @@ from dockercomp.protocol.orders import NUMBER_SPLITS, InputSpec
 from dockercomp.protocol.remote import look
 from dockercomp.protocol.views import InputFile
 from server import splitting
+from server.rights import Sees, everybodys
 from server.sections import directories
 from server.sources import Sources
 from server.store import Store
 from server.store.blobs import BlobReader, stream
+from server.store.connection import Document
 from server.store.contents import Window
 from server.tables import Extent, Label, pack, parts
 
@@ -43,6 +46,17 @@ class Listing:
         self._store = store
         self._sources = sources
         self._private_urls = private_urls
+        self._sees: Sees = everybodys
+
+    def seen_by(self, sees: Sees) -> "Listing":
+        """The same for somebody for whom no other jobs exist."""
+        found = copy.copy(self)
+        found._sees = sees
+        return found
+
+    def _job(self, job: str) -> Document | None:
+        found = self._store.jobs.by_id(job)
+        return found if found is not None and self._sees(found["owner"]) else None
 
     def waits_for(self, files: Sequence[InputFile]) -> list[str]:
         """Jobs among the inputs whose results are not there yet. Raises InvalidJob where one never will be."""
@@ -50,7 +64,7 @@ class Listing:
         for file in files:
             if not file.job:
                 continue
-            job = self._store.jobs.by_id(file.job)
+            job = self._job(file.job)
             if job is None or job["state"] in ("failed", "cancelled"):
                 state = f"has no result, it is {job['state']}" if job else "does not exist"
                 raise InvalidJob(f"the input job:{file.job} {state}")
@@ -127,7 +141,7 @@ class Listing:
 
     def _of_job(self, file: InputFile) -> Iterator[Extent]:
         """A job's result: plain bytes as one input, or each of its files."""
-        job = self._store.jobs.by_id(file.job)
+        job = self._job(file.job)
         if job is None or job["state"] != "completed":
             raise InvalidJob(f"the input job:{file.job} has no result")
         result = job["result"]

@@ -7,11 +7,24 @@ it; the OpenAPI document and the tests of who may call what are made from it.
 from dataclasses import dataclass
 from typing import Literal
 
-from . import messages, views
+from . import keychain, messages, people, scientists, views
+from .people import Scope
 
 Who = Literal["public", "client", "user", "admin", "user or client"]
+"""`user` is a person, in each role as far as its method allows (see Route.scope). Where a path names a `<job>`, a
+`<chunk>` or a `<subject>`, a scientist reaches those of their own jobs only, and a client those it holds a lease of."""
+
+UNAUDITED = {
+    "sync": "a client's heartbeat, many a second; what it changes stands in the chunks",
+    "blob_put": "a part of an upload; what uses it is noted",
+    "blobs_missing": "asks only",
+    "job_forecast": "asks only",
+}
+"""Routes that send a body and leave no entry in the audit log, each with the reason."""
 
 JSON_LIMIT = 1024 * 1024
+PUBLIC_LIMIT = 64 * 1024
+"""Of what anybody may send."""
 SYNC_BODY_LIMIT = 64 * 1024 * 1024
 
 
@@ -30,6 +43,18 @@ class Route:
     transfer: bool = False
     """Streams payloads: takes one of the places kept for transfers."""
 
+    @property
+    def scope(self) -> Scope:
+        """What a person's role and token must both grant."""
+        if self.who == "admin":
+            return "admin"
+        return "read" if self.method in ("GET", "HEAD") else "submit"
+
+    @property
+    def audited(self) -> bool:
+        """Whether calling it leaves an entry in the audit log: everything that changes something does."""
+        return self.method not in ("GET", "HEAD") and self.name not in UNAUDITED
+
     def url(self, **parts: str) -> str:
         """The path with its `<parts>` filled in."""
         path = self.path
@@ -45,7 +70,22 @@ ROUTES = (
     Route("openapi", "GET", "/api/v1/openapi.json", "public", "This API as an OpenAPI 3.1 document."),
     Route("docs", "GET", "/api/v1/docs", "public", "This API as a page."),
     Route("installer", "GET", "/installer.sh", "public", "The volunteer's installer with this master's address."),
-    Route("worker_wheel", "GET", "/worker/<filename>", "public", "The worker's package and its locked requirements."),
+    Route(
+        "worker_wheel",
+        "GET",
+        "/worker/<filename>",
+        "public",
+        "The worker's package and its locked requirements.",
+        transfer=True,
+    ),
+    Route(
+        "master_keys",
+        "GET",
+        "/api/v1/keys",
+        "public",
+        "The key that the master signs with, and the chain of those before it.",
+        answer=keychain.KeyChain,
+    ),
     # workers
     Route(
         "enrol",
@@ -55,6 +95,7 @@ ROUTES = (
         "Become a client, with an enrolment token.",
         messages.EnrolRequest,
         messages.EnrolAnswer,
+        body_limit=PUBLIC_LIMIT,
     ),
     Route(
         "sync",
@@ -228,6 +269,20 @@ ROUTES = (
         transfer=True,
     ),
     Route(
+        "job_receipt",
+        "GET",
+        "/api/v1/jobs/<job>/receipt",
+        "user",
+        "The signed receipt of a completed job (?edition= for an earlier one), byte for byte as it was signed.",
+    ),
+    Route(
+        "chunk_receipt",
+        "GET",
+        "/api/v1/chunks/<chunk>/receipt",
+        "user",
+        "The signed receipt of an accepted chunk, with its place in the job's.",
+    ),
+    Route(
         "job_running",
         "GET",
         "/api/v1/jobs/<job>/running",
@@ -281,6 +336,142 @@ ROUTES = (
         "admin",
         "Make a one-time login link for the dashboard.",
         answer=views.LoginLink,
+    ),
+    Route(
+        "client_remove",
+        "DELETE",
+        "/api/v1/clients/<client>",
+        "admin",
+        "Retire a client: its next sync is refused, and its token does not let it in again.",
+        answer=people.Revoked,
+    ),
+    # people, tokens, audit
+    Route("identity", "GET", "/api/v1/identity", "user", "Whose token this is.", answer=people.Identity),
+    Route("people", "GET", "/api/v1/people", "admin", "Everybody with an account.", answer=people.PersonList),
+    Route(
+        "person_add",
+        "POST",
+        "/api/v1/people",
+        "admin",
+        "Add a person; the link lets them choose a password, once.",
+        people.PersonRequest,
+        people.PasswordLink,
+    ),
+    Route(
+        "person_role",
+        "PUT",
+        "/api/v1/people/<person>/role",
+        "admin",
+        "Give a person another role, at once also for their sessions and tokens.",
+        people.RoleChange,
+        people.PersonView,
+    ),
+    Route(
+        "person_remove",
+        "DELETE",
+        "/api/v1/people/<person>",
+        "admin",
+        "Remove a person; sessions and tokens end at once, jobs stay.",
+        answer=people.PersonView,
+    ),
+    Route(
+        "person_link",
+        "POST",
+        "/api/v1/people/<person>/password-link",
+        "admin",
+        "Make a one-time link by which a person chooses a new password.",
+        answer=people.PasswordLink,
+    ),
+    Route(
+        "person_logout",
+        "POST",
+        "/api/v1/people/<person>/logout",
+        "admin",
+        "End all sessions of a person; tokens stay.",
+        answer=people.PersonView,
+    ),
+    Route(
+        "tokens",
+        "GET",
+        "/api/v1/tokens",
+        "user",
+        "Your API tokens; with ?all=yes, for admins, everybody's.",
+        answer=people.ApiTokenList,
+    ),
+    Route(
+        "token_create",
+        "POST",
+        "/api/v1/tokens",
+        "user",
+        "Make an API token of your own; it is shown only now.",
+        people.ApiTokenRequest,
+        people.ApiTokenAnswer,
+    ),
+    Route(
+        "token_revoke",
+        "DELETE",
+        "/api/v1/tokens/<token>",
+        "user",
+        "Revoke one of your API tokens, as an admin anybody's; it ends at once.",
+        answer=people.Revoked,
+    ),
+    Route(
+        "enrolment_tokens",
+        "GET",
+        "/api/v1/enrolment-tokens",
+        "admin",
+        "Enrolment tokens that are still valid.",
+        answer=people.EnrolmentTokenList,
+    ),
+    Route(
+        "enrolment_token_revoke",
+        "DELETE",
+        "/api/v1/enrolment-tokens/<token>",
+        "admin",
+        "Revoke an enrolment token; with ?retire=yes also the clients that came by it.",
+        answer=people.Revoked,
+    ),
+    Route(
+        "audit",
+        "GET",
+        "/api/v1/audit",
+        "admin",
+        "Who changed what, newest first (?person=, ?subject=, ?kind=, ?since=, ?until=, ?cursor=, ?limit=).",
+        answer=people.AuditPage,
+    ),
+    # scientists' signing keys
+    Route(
+        "scientist_keys",
+        "GET",
+        "/api/v1/scientist-keys",
+        "user",
+        "The public keys you sign jobs with; with ?all=yes, for those who see all jobs, everybody's.",
+        answer=scientists.KeyList,
+    ),
+    Route(
+        "scientist_key",
+        "GET",
+        "/api/v1/scientist-keys/<key>",
+        "user",
+        "One of your public keys.",
+        answer=scientists.KeyView,
+    ),
+    Route(
+        "scientist_key_register",
+        "PUT",
+        "/api/v1/scientist-keys/<key>",
+        "user",
+        "Register a public key (64 hex digits) as yours; safe to repeat.",
+        scientists.KeyRegistration,
+        scientists.KeyView,
+    ),
+    Route(
+        "scientist_key_revoke",
+        "DELETE",
+        "/api/v1/scientist-keys/<key>",
+        "user",
+        "Take no more jobs that this key signs, as an admin also another's; jobs that run go on.",
+        answer=scientists.KeyView,
     ),
 )
 

@@ -4,12 +4,9 @@ A handler is `def name(services, caller, message, **parts)`, where `message` is 
 message or a whole Response. A route without a handler, or a handler without a route, stops the master at its start.
 """
 
-import contextlib
 import secrets
-import socket
 import time
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any
 
 import msgspec
@@ -17,12 +14,22 @@ import structlog
 from flask import Blueprint, Flask, Response, g, request
 from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntityTooLarge
 
-from dockercomp.protocol.errors import BadRequest, Busy, DockercompError, TooLarge, error_of
+from dockercomp.protocol.errors import (
+    BadRequest,
+    Busy,
+    DockercompError,
+    LengthRequired,
+    TooLarge,
+    Unauthorized,
+    error_of,
+)
 from dockercomp.protocol.routes import ROUTES, Route
-from server.api.authentication import identify
+from server.api import auditing
+from server.api.authentication import admit
 from server.api.responses import message as answer
 from server.api.responses import problem
-from server.api.services import Services
+from server.api.services import Caller, Services
+from server.arrival import WHOLE
 
 Handler = Callable[..., Any]
 
@@ -58,15 +65,26 @@ def _view(route: Route, handler: Handler, services: Services) -> Callable[..., R
 
     def view(**parts: str) -> Response:
         _bound_body(route)
-        caller = identify(request, services, route.who)
-        if route.transfer:
-            _take_place(services)
-        body = decoder.decode(read_body()) if decoder is not None else None
-        result = handler(services, caller, body, **parts)
+        with auditing.entry(services, route.name if route.audited else "", parts):
+            caller = admit(request, services, route, parts)
+            if route.name == "sync":
+                _admit_sync(services, caller)
+            services.limits.count(route.name, caller.address, f"{caller.kind} {caller.id}" if caller.id else "")
+            if route.transfer:
+                _take_place(services)
+            body = decoder.decode(read_body()) if decoder is not None else None
+            result = handler(services, caller, body, **parts)
         return result if isinstance(result, Response) else answer(result)
 
     view.__qualname__ = f"view.{route.name}"  # what rate limits are kept by
     return view
+
+
+def _admit_sync(services: Services, caller: Caller) -> None:
+    """A body that has yet to come is waited for only behind the right secret; else the sync itself checks it."""
+    services.pace.count(caller.id, caller.secret_hash, time.monotonic())
+    if (request.content_length or 0) > WHOLE and not services.store.clients.authentic(caller.id, caller.secret_hash):
+        raise Unauthorized("unknown client, wrong secret, or retired: enrol again with an enrolment token")
 
 
 def _take_place(services: Services) -> None:
@@ -77,13 +95,10 @@ def _take_place(services: Services) -> None:
 
 
 def _bound_body(route: Route) -> None:
-    """Refuse what is too large before reading it, and bound how long the rest may take."""
+    """Refuse what is too large before reading it."""
     request.max_content_length = route.body_limit
     if (request.content_length or 0) > route.body_limit:
         raise TooLarge(f"the body is {request.content_length} bytes; at most {route.body_limit} are taken here")
-    connection = request.environ.get("gunicorn.socket")
-    if connection is not None:
-        connection.settimeout(BODY_DEADLINE_S)
 
 
 def read_body() -> bytes:
@@ -108,6 +123,11 @@ def _begin() -> None:
     job = (request.view_args or {}).get("job")
     if job:
         structlog.contextvars.bind_contextvars(job=job)
+    connection = request.environ.get("gunicorn.socket")
+    if connection is not None:
+        connection.settimeout(BODY_DEADLINE_S)
+    if "Transfer-Encoding" in request.headers:
+        raise LengthRequired("a body's length must be said beforehand, in Content-Length; nothing was read")
 
 
 def _end(response: Response, services: Services) -> Response:
@@ -121,18 +141,15 @@ def _end(response: Response, services: Services) -> Response:
     services.metrics.request_seconds.labels(route).observe(seconds)
     if request.blueprint == "api" and route not in _TOO_MANY_TO_LOG:
         _log.info("request", route=route, status=response.status_code, ms=round(1000 * seconds, 1))
-    if response.status_code >= 400 and request.content_length:
-        response.headers["Connection"] = "close"  # a body left unread would be taken for the next request
-        response.call_on_close(partial(_hang_up, request.environ.get("gunicorn.socket")))
+    if _left_unread(response):
+        response.headers["Connection"] = "close"  # it would be read to its end by this thread
     return response
 
 
-def _hang_up(connection: socket.socket | None) -> None:
-    """End the connection once the answer is sent: gunicorn's main thread would wait 2 s for the rest of each body,
-    and all requests with it."""
-    if connection is not None:
-        with contextlib.suppress(OSError):
-            connection.shutdown(socket.SHUT_RDWR)
+def _left_unread(response: Response) -> bool:
+    """Whether there may be more of a body than what came with the head."""
+    unread = response.status_code >= 400 or request.method in ("GET", "HEAD")
+    return unread and ((request.content_length or 0) > WHOLE or "Transfer-Encoding" in request.headers)
 
 
 def _problem_of(error: Exception) -> Response:

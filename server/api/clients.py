@@ -6,13 +6,18 @@ from typing import Any
 from flask import Response, request
 
 from dockercomp.protocol.errors import BadRequest, NotFound
-from dockercomp.protocol.views import AllocationChange, ClientPage, LoginLink, TokenAnswer, TokenRequest
-from server import describing
+from dockercomp.protocol.people import Revoked
+from dockercomp.protocol.views import AllocationChange, ClientPage, ClientView, LoginLink, TokenAnswer, TokenRequest
+from server import describing, tls
+from server.api.auditing import note
 from server.api.jobs import page_limit
 from server.api.responses import message
 from server.api.services import Caller, Services
-from server.people import People
+from server.discretion import jobs_named, without_others
+from server.rights import Rights
+from server.settings import Settings
 from server.store.connection import Document
+from server.store.credentials import secret_hash, token_id
 
 
 def clients(services: Services, caller: Caller, _: None) -> ClientPage:
@@ -20,12 +25,14 @@ def clients(services: Services, caller: Caller, _: None) -> ClientPage:
     found = services.store.clients.page(request.args.get("cursor", ""), limit)
     now = services.store.duties.now()
     views = [describing.client(document, now, services.settings.silent_after_s) for document in found]
+    views = discreet(services, caller.rights, views)
     return ClientPage(clients=views, next=found[-1]["_id"] if len(found) == limit else None)
 
 
 def client(services: Services, caller: Caller, _: None, client: str) -> Response:
     document = _client(services, client)
-    view = describing.client(document, services.store.duties.now(), services.settings.silent_after_s)
+    whole = describing.client(document, services.store.duties.now(), services.settings.silent_after_s)
+    (view,) = discreet(services, caller.rights, [whole])
     return message(view, ETag=f'"{view.allocation.version}"')
 
 
@@ -35,22 +42,53 @@ def client_allocate(services: Services, caller: Caller, body: AllocationChange, 
     if wanted and not wanted.isdigit():
         raise BadRequest('If-Match is the ETag that was read, such as "3"')
     version = int(wanted) if wanted else int(document["allocation"]["version"])
+    note(detail=in_words(body))
     allocation = services.enrolment.allocate(document, body, version)
     return message(allocation, ETag=f'"{allocation.version}"')
 
 
+def in_words(change: AllocationChange) -> str:
+    """An allocation as the audit log tells it."""
+    each = f"{change.containers} of {change.cpus:g} CPUs and {change.memory >> 20} MiB"
+    return f"{each}, paused" if change.paused else each
+
+
+def client_remove(services: Services, caller: Caller, _: None, client: str) -> Revoked:
+    """Its next sync is refused, and the same machine does not come back by enrolling again."""
+    if not services.store.clients.bar(client):
+        raise NotFound(f"there is no client {client}")
+    services.scheduling.take_back(client)
+    return Revoked(id=client, clients=1)
+
+
+def discreet(services: Services, rights: Rights, views: list[ClientView]) -> list[ClientView]:
+    """The clients as this person may see them."""
+    if rights.sees_all:
+        return views
+    own = services.store.jobs.of_owner(sorted(jobs_named(views)), rights.person)
+    return [without_others(view, own) for view in views]
+
+
 def enrolment_token(services: Services, caller: Caller, body: TokenRequest) -> Response:
-    return message(invitation(services, body), 201)
+    return message(invitation(services, caller, body), 201)
 
 
-def invitation(services: Services, body: TokenRequest) -> TokenAnswer:
+def invitation(services: Services, caller: Caller, body: TokenRequest) -> TokenAnswer:
     """A new enrolment token, its link and the command for volunteers. Raises BadRequest as make_enrolment_token."""
-    token = make_enrolment_token(services, body)
+    token = make_enrolment_token(services, body, caller.id)
+    note(subject=token_id(secret_hash(token)), detail=f"{body.uses} uses, of {body.owner}{' (trusted)' * body.trusted}")
     link = f"{services.settings.url}/installer.sh?token={token}"
-    return TokenAnswer(token=token, link=link, command=f"curl -fsSL '{link}' | sh")
+    return TokenAnswer(token=token, link=link, command=f"curl -fsSL {_trust(services.settings)}'{link}' | sh")
 
 
-def make_enrolment_token(services: Services, body: TokenRequest) -> str:
+def _trust(settings: Settings) -> str:
+    """What makes curl trust a pinned certificate: its public key, and nobody's signature."""
+    if settings.tls_cert is None or settings.tls_pin != tls.fingerprint(settings.tls_cert):
+        return ""
+    return f"-k --pinnedpubkey '{tls.curl_pin(settings.tls_cert)}' "
+
+
+def make_enrolment_token(services: Services, body: TokenRequest, made_by: str) -> str:
     """Raises BadRequest where owner, uses or validity make no sense."""
     if not body.owner.strip() or not 1 <= body.uses <= 1_000_000 or not 0 < body.valid_hours <= 24 * 366 * 10:
         raise BadRequest("a token needs an owner, 1 to 1,000,000 uses, and at most ten years of validity")
@@ -62,11 +100,12 @@ def make_enrolment_token(services: Services, body: TokenRequest) -> str:
         uses=body.uses,
         trusted=body.trusted,
         requests=[],
+        made_by=made_by,
     )
 
 
 def login_link(services: Services, caller: Caller, _: None) -> Response:
-    return message(LoginLink(link=People(services.store).login_link(caller.id, services.settings.url)), 201)
+    return message(LoginLink(link=services.people.login_link(caller.id, services.settings.url)), 201)
 
 
 def _client(services: Services, client: str) -> Document:
@@ -80,6 +119,7 @@ HANDLERS: dict[str, Any] = {
     "clients": clients,
     "client": client,
     "client_allocate": client_allocate,
+    "client_remove": client_remove,
     "enrolment_token": enrolment_token,
     "login_link": login_link,
 }

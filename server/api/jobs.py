@@ -6,7 +6,7 @@ from typing import Any
 from flask import Response, request
 
 from dockercomp.machine.image_archive import ImageArchiveError, archive_pin
-from dockercomp.protocol.errors import BadRequest, Forbidden, InvalidJob, NotFound
+from dockercomp.protocol.errors import BadRequest, Forbidden, InvalidJob
 from dockercomp.protocol.orders import ImagePin
 from dockercomp.protocol.views import (
     Forecast,
@@ -18,6 +18,7 @@ from dockercomp.protocol.views import (
     SubmitRequest,
 )
 from server import describing
+from server.api.auditing import note
 from server.api.responses import message
 from server.api.services import Caller, Services
 from server.forecast import forecast
@@ -26,17 +27,18 @@ from server.store.connection import Document
 
 def submit(services: Services, caller: Caller, body: SubmitRequest) -> Response:
     key = request.headers.get("Idempotency-Key", "")[:128]
-    document = services.submission.submit(caller.id, body, key)
+    document = services.submission.submit(caller.id, body, key, caller.rights.sees)
+    note(subject=document["_id"], detail=document["name"])
     return message(_view(services, document), 201, Location=f"/api/v1/jobs/{document['_id']}")
 
 
 def job_forecast(services: Services, caller: Caller, body: SubmitRequest) -> Forecast:
-    return forecast(services.submission, caller.id, body, _pool(services))
+    return forecast(services.submission, caller.id, body, _pool(services), caller.rights.sees)
 
 
 def jobs(services: Services, caller: Caller, _: None) -> JobPage:
     limit = page_limit()
-    found = services.store.jobs.page(_job_cursor(), limit)
+    found = services.store.jobs.page(_job_cursor(), limit, caller.rights.only_owner)
     pool = _pool(services)
     following = f"{found[-1]['created']!r},{found[-1]['_id']}" if len(found) == limit else None
     return JobPage(jobs=[describing.job(document, pool) for document in found], next=following)
@@ -47,9 +49,6 @@ def job(services: Services, caller: Caller, _: None, job: str) -> JobView:
 
 
 def job_cancel(services: Services, caller: Caller, _: None, job: str) -> JobView:
-    document = services.job(job)
-    if caller.role != "admin" and document["owner"] != caller.id:
-        raise NotFound(f"there is no job {job} of yours")
     services.store.jobs.end(job, "cancelled", {"error": f"cancelled by {caller.id}"})
     return _view(services, services.job(job))
 
@@ -59,6 +58,7 @@ def images(services: Services, caller: Caller, _: None) -> ImageList:
 
 
 def image_register(services: Services, caller: Caller, body: ImageRegistration) -> Response:
+    note(subject=body.name, detail=body.archive)
     if not services.store.blobs.has(body.archive):
         raise InvalidJob("the image's archive was not uploaded; upload it first")
     try:

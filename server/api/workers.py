@@ -1,5 +1,6 @@
 """Routes of workers: enrolling, the sync, and what a lease lets them read."""
 
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -9,13 +10,17 @@ from dockercomp.protocol.errors import Conflict, Forbidden, NotFound
 from dockercomp.protocol.messages import EnrolAnswer, EnrolRequest, Piece, SyncAnswer, SyncRequest
 from dockercomp.protocol.orders import JobSpec
 from server import lifecycle
+from server.api import auditing
 from server.api.responses import ranged
 from server.api.services import Caller, Services
 from server.inputs import ChunkInput
 
 
 def enrol(services: Services, caller: Caller, body: EnrolRequest) -> EnrolAnswer:
-    return services.enrolment.enrol(body, caller.address)
+    answer = services.enrolment.enrol(body, caller.address)
+    auditing.by(replace(caller, kind="client", id=answer.client))
+    auditing.note(subject=answer.client, detail=f"{body.machine.hostname}, of {answer.owner}")
+    return answer
 
 
 def sync(services: Services, caller: Caller, body: SyncRequest) -> SyncAnswer:

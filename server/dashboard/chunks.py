@@ -4,6 +4,7 @@ from typing import Any
 
 from flask import Blueprint, Response, request
 
+from dockercomp.protocol.errors import NotFound
 from dockercomp.protocol.views import ChunkView, RunningChunk
 from server.api.results import checked_state, chunk_view, stage_number, stored_chunk
 from server.api.services import Services
@@ -40,8 +41,9 @@ def make(services: Services) -> Blueprint:
 
     @pages.get("/<chunk>")
     def chunk(job: str, chunk: str) -> str | Response:
-        found = stored_chunk(services, chunk)
-        document = services.job(found.job)
+        found, document = stored_chunk(services, chunk), services.job(job)
+        if found.job != job:
+            raise NotFound(f"job {job} has no chunk {chunk}")
         view = chunk_view(services, document, found)
         every_s = 2 if view.state == "open" and document["state"] == "running" else 0
         parts = {"now": Part("dashboard/chunks/now.html", lambda: now(document, found, view), every_s)}

@@ -8,10 +8,13 @@ from flask import Blueprint, Response, redirect, request, url_for
 from flask_login import current_user
 from werkzeug.wrappers import Response as AnyResponse
 
-from dockercomp.protocol.errors import Forbidden, InvalidAllocation, NotFound, PreconditionFailed
+from dockercomp.protocol.errors import InvalidAllocation, NotFound, PreconditionFailed
 from dockercomp.protocol.messages import ContainerReport
 from dockercomp.protocol.views import ClientView
 from server import describing
+from server.api.auditing import note
+from server.api.authentication import in_session
+from server.api.clients import client_remove, discreet, in_words
 from server.api.services import Services
 from server.dashboard.allocation import AllocationForm, settled, way
 from server.dashboard.live import Part, page, show
@@ -50,6 +53,7 @@ def make(services: Services) -> Blueprint:
         now = store.duties.read_now()
         found = store.clients.page(after, PAGE + 1)
         views = [describing.client(each, now, silent_after_s) for each in found[:PAGE]]
+        views = discreet(services, current_user.rights, views)
         following = views[-1].id if len(found) > PAGE else ""
         return {"clients": [(view, Use.of(view.containers)) for view in views], "after": after, "following": following}
 
@@ -61,8 +65,6 @@ def make(services: Services) -> Blueprint:
 
     @pages.post("/<client>")
     def allocate(client: str) -> AnyResponse:
-        if current_user.role != "admin":
-            raise Forbidden("only an admin can change what a client is given")
         document, view = look(client)
         form = AllocationForm()
         refused, status = _try(services, document, view, form)
@@ -71,6 +73,11 @@ def make(services: Services) -> Blueprint:
         document, view = look(client)
         return Response(page(_CLIENT, parts(document, view), client=view, form=form, refused=refused), status)
 
+    @pages.post("/<client>/retire")
+    def retire(client: str) -> AnyResponse:
+        client_remove(services, in_session(request), None, client)
+        return redirect(url_for("clients.client", client=client), 303)
+
     def look(client: str) -> tuple[Document, ClientView]:
         """The client as it is now. An admin's look makes it sync at short intervals for a while."""
         document, now = store.clients.by_id(client), store.duties.read_now()
@@ -78,7 +85,8 @@ def make(services: Services) -> Blueprint:
             raise NotFound(f"There is no client {client}.")
         if current_user.role == "admin" and document.get("watched_until", 0.0) < now + _WATCH_S / 2:
             store.clients.watch(client, _WATCH_S)
-        return document, describing.client(document, now, silent_after_s)
+        (view,) = discreet(services, current_user.rights, [describing.client(document, now, silent_after_s)])
+        return document, view
 
     return pages
 
@@ -92,7 +100,9 @@ def parts(document: Document, view: ClientView) -> dict[str, Part]:
     The change and the containers are one part, so that they never tell different stories.
     """
     steps = way(view)
-    facts = {"client": view, "refused_jobs": document.get("refused_jobs") or [], "faults": faults_of(document)}
+    facts: dict[str, Any] = {"client": view, "refused_jobs": [], "faults": []}
+    if current_user.rights.sees_all:
+        facts |= {"refused_jobs": document.get("refused_jobs") or [], "faults": faults_of(document)}
     now = {"steps": steps, "client": view, "total": Use.of(view.containers)}
     return {
         "facts": Part("dashboard/clients/facts.html", lambda: facts),
@@ -107,6 +117,7 @@ def _try(services: Services, document: Document, view: ClientView, form: Allocat
     change = form.change(view.allocation, view.ceiling)
     if change is None:
         return "", 422
+    note(detail=in_words(change))
     version = int(form.version.data) if (form.version.data or "").isdigit() else 0
     try:
         services.enrolment.allocate(document, change, version)

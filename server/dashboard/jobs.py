@@ -9,9 +9,10 @@ from werkzeug.wrappers import Response as AnyResponse
 from dockercomp.protocol.errors import BadRequest, NotFound
 from dockercomp.protocol.views import ChunkView, JobView
 from server import describing
+from server.api.authentication import in_session
 from server.api.endings import job_remove, job_retry
 from server.api.jobs import job_cancel
-from server.api.services import Caller, Services
+from server.api.services import Services
 from server.api.streams import running_chunks
 from server.dashboard import results
 from server.dashboard.live import Part, show
@@ -32,7 +33,7 @@ def make(services: Services) -> Blueprint:
 
     def rows() -> dict[str, Any]:
         before = request.args.get("before", "")
-        found = store.jobs.page(_cursor(before), PAGE + 1)
+        found = store.jobs.page(_cursor(before), PAGE + 1, current_user.rights.only_owner)
         alive = pool()
         views = [describing.job(each, alive) for each in found[:PAGE]]
         following = f"{found[PAGE - 1]['created']!r},{found[PAGE - 1]['_id']}" if len(found) > PAGE else ""
@@ -59,17 +60,17 @@ def make(services: Services) -> Blueprint:
 
     @pages.post("/<job>/cancel")
     def cancel(job: str) -> AnyResponse:
-        job_cancel(services, Caller("user", id=current_user.id, role=current_user.role), None, job)
+        job_cancel(services, in_session(request), None, job)
         return redirect(url_for("jobs.job", job=job), 303)
 
     @pages.post("/<job>/retry")
     def retry(job: str) -> AnyResponse:
-        job_retry(services, Caller("user", id=current_user.id, role=current_user.role), None, job)
+        job_retry(services, in_session(request), None, job)
         return redirect(url_for("jobs.job", job=job), 303)
 
     @pages.post("/<job>/remove")
     def remove(job: str) -> AnyResponse:
-        job_remove(services, Caller("user", id=current_user.id, role=current_user.role), None, job)
+        job_remove(services, in_session(request), None, job)
         return redirect(url_for("jobs.jobs"), 303)
 
     def explained(view: JobView) -> dict[str, Any]:

@@ -3,8 +3,10 @@
 from typing import Any
 
 from flask import Blueprint, Response, request
+from flask_login import current_user
 
 from server import describing
+from server.api.clients import discreet
 from server.api.services import Services
 from server.dashboard.live import Part, show
 from server.dashboard.rate import measure
@@ -30,19 +32,24 @@ def make(services: Services) -> Blueprint:
 
     def numbers() -> dict[str, Any]:
         now = store.duties.read_now()
-        jobs = {job["_id"]: job for job in (*store.jobs.running(), *store.jobs.page(None, 20))}
+        whose = current_user.rights.only_owner
+        jobs = {job["_id"]: job for job in (*store.jobs.running(owner=whose), *store.jobs.page(None, 20, whose))}
         rate, carry = measure(request.args.get("carry", ""), now, sum(map(_accepted, jobs.values())))
         totals = store.clients.totals(now - silent_after_s)
-        return {"clients": totals, "jobs": store.jobs.count_running(), "rate": rate, "carry": carry}
+        return {"clients": totals, "jobs": store.jobs.count_running(whose), "rate": rate, "carry": carry}
 
     def running() -> dict[str, Any]:
         pool = store.clients.alive_since(store.duties.read_now() - silent_after_s)
-        return {"jobs": [describing.job(job, pool) for job in store.jobs.running(_JOBS_SHOWN)]}
+        found = store.jobs.running(_JOBS_SHOWN, current_user.rights.only_owner)
+        return {"jobs": [describing.job(job, pool) for job in found]}
 
     def attention() -> dict[str, Any]:
         now = store.duties.read_now()
         found = store.clients.needing_attention(now - silent_after_s, _CLIENTS_SHOWN)
-        return {"clients": [(describing.client(each, now, silent_after_s), _refused(each)) for each in found]}
+        views = [describing.client(each, now, silent_after_s) for each in found]
+        views = discreet(services, current_user.rights, views)
+        refusals = [_refused(each) if current_user.rights.sees_all else "" for each in found]
+        return {"clients": list(zip(views, refusals, strict=True))}
 
     return pages
 

@@ -13,7 +13,10 @@ _log = structlog.get_logger("dashboard")
 _CSRF = (
     "This form is no longer valid: you were logged out, or logged in again, since the page was loaded. Load it again."
 )
-_TOO_OFTEN = "Too many attempts from your address. Wait a minute, then try again."
+_TOO_OFTEN = (
+    "Too many attempts from your address, or for this name. Wait a minute, then try again. A login link always works:"
+    " on the master's machine, server/start --login-link prints one for an admin."
+)
 _FAILED = "The master failed. Its log has the details under this request's id."
 
 

@@ -4,17 +4,25 @@ from typing import Self
 
 from pymongo.database import Database
 
+from .audit import AuditLog
 from .blobs import BlobStore
 from .chunks import Chunks
 from .clients import Clients
+from .closings import Closings
 from .connection import Document
 from .credentials import Credentials
 from .duties import Duties
+from .editions import Editions
+from .findings import Findings
 from .images import Images
 from .jobs import Jobs
 from .payloads import Payloads
+from .rates import Rates
+from .reviews import Reviews
+from .scientists import ScientistKeys
 from .streams import Streams
 from .usage import Usage
+from .users import Users
 
 
 class Store:
@@ -23,14 +31,22 @@ class Store:
     def __init__(self, database: Database[Document], blobs: BlobStore) -> None:
         self.database = database
         self.blobs = blobs
+        self.audit = AuditLog(database)
         self.chunks = Chunks(database)
         self.clients = Clients(database)
+        self.closings = Closings(database)
         self.credentials = Credentials(database)
         self.duties = Duties(database)
+        self.editions = Editions(database)
+        self.findings = Findings(database)
         self.images = Images(database)
         self.jobs = Jobs(database)
         self.payloads = Payloads(database)
+        self.rates = Rates(database)
+        self.reviews = Reviews(database)
+        self.scientist_keys = ScientistKeys(database)
         self.usage = Usage(database)
+        self.users = Users(database)
         self.streams = Streams(database)
 
     def __enter__(self) -> Self:

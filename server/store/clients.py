@@ -4,8 +4,12 @@ from collections.abc import Mapping, Sequence
 
 from pymongo import ReturnDocument, UpdateOne
 from pymongo.database import Database
+from pymongo.errors import DuplicateKeyError
 
 from .connection import DATABASE_TIME, QUICK, Document, store_errors
+
+_COUNTED = ("agreed", "wrong", "faults", "late")
+"""What a client's reputation is made of."""
 
 
 class Clients:
@@ -15,21 +19,19 @@ class Clients:
         self._clients = database["clients"]
         self._quick = self._clients.with_options(write_concern=QUICK)
 
-    def enrol(self, client: Document) -> Document:
-        """Insert a new client, or give the one with the same `request` its new secret; returns the stored one."""
-        fixed = {key: value for key, value in client.items() if key not in ("secret_hash", "request")}
+    def enrol(self, client: Document) -> Document | None:
+        """Insert a new client, or give the one with the same `request` what it gets by its present token; returns the
+        stored one, None where an admin has barred it."""
+        renewed = {key: client[key] for key in ("secret_hash", "token", "owner", "trusted") if key in client}
+        fixed = {key: value for key, value in client.items() if key not in ("state", "request", *renewed)}
+        where = {"request": client["request"], "barred": {"$ne": True}}
+        change: Document = {"$set": {**renewed, "state": "alive"}, "$setOnInsert": fixed}
+        after = ReturnDocument.AFTER
         with store_errors():
-            found = self._clients.find_one_and_update(
-                {"request": client["request"]},
-                {
-                    "$set": {"secret_hash": client["secret_hash"], "state": "alive"},
-                    "$setOnInsert": _without_state(fixed),
-                },
-                upsert=True,
-                return_document=ReturnDocument.AFTER,
-            )
-        assert found is not None
-        return found
+            try:
+                return self._clients.find_one_and_update(where, change, upsert=True, return_document=after)
+            except DuplicateKeyError:  # barred, or the same request came twice at once
+                return self._clients.find_one_and_update(where, {"$set": change["$set"]}, return_document=after)
 
     def heard(self, client: str, secret_hash: str, session: str, seq: int, report: Document) -> Document | None:
         """Renew a client, and with it all of its leases; None where there is no such client with this secret.
@@ -76,8 +78,8 @@ class Clients:
 
     def alive_since(self, since: float) -> list[Document]:
         """Clients heard of since that time: what the pool can do now."""
-        fields = dict.fromkeys(("owner", "name", "allocation", "applied", "machine", "refused_jobs", "session"), 1)
-        fields["counters.jobs"] = 1
+        told = ("owner", "name", "allocation", "applied", "machine", "refused_jobs", "session", "address", "token")
+        fields = dict.fromkeys((*told, "trusted", "findings", "counters.jobs", "ceiling.allows"), 1)
         with store_errors():
             return list(self._clients.find({"state": "alive", "seen": {"$gte": since}}, fields))
 
@@ -139,6 +141,24 @@ class Clients:
         with store_errors():
             self._clients.update_one({"_id": client}, {"$set": {"state": "retired", "containers": []}})
 
+    def bar(self, client: str) -> bool:
+        """An admin retires it: the same machine does not come back by enrolling again. False where there is none."""
+        barred = {"state": "retired", "barred": True, "containers": []}
+        with store_errors():
+            return bool(self._clients.update_one({"_id": client}, {"$set": barred}).matched_count)
+
+    def by_token(self, tokens: Sequence[str]) -> dict[str, int]:
+        """How many clients that were not retired came by each of these enrolment tokens."""
+        match = {"token": {"$in": list(tokens)}, "state": "alive"}
+        with store_errors():
+            found = self._clients.aggregate([{"$match": match}, {"$group": {"_id": "$token", "count": {"$sum": 1}}}])
+            return {each["_id"]: each["count"] for each in found}
+
+    def of_token(self, token: str) -> list[str]:
+        """The clients that came by this enrolment token and were not retired."""
+        with store_errors():
+            return [each["_id"] for each in self._clients.find({"token": token, "state": "alive"}, {"_id": 1})]
+
     def allocate(self, client: str, version: int, allocation: Document) -> bool:
         """Set the allocation where its version still is `version`."""
         with store_errors():
@@ -167,12 +187,27 @@ class Clients:
                 {"seen": {"$lt": before}, "address": {"$gt": ""}}, {"$set": {"address": ""}}
             ).modified_count
 
+    def sum_up_owners(self) -> None:
+        """Note on each client what was counted of all clients of its owner, retired ones too, if they are several."""
+        sums = {key: {"$sum": f"$counters.{key}"} for key in _COUNTED}
+        record = {key: f"$sums.{key}" for key in _COUNTED}
+        pipeline: list[Document] = [
+            {"$project": {"owner": 1, "owner_record": 1, **{f"counters.{key}": 1 for key in _COUNTED}}},
+            {
+                "$setWindowFields": {
+                    "partitionBy": "$owner",
+                    "output": {"several": {"$sum": 1}, **{f"sums.{key}": each for key, each in sums.items()}},
+                }
+            },
+            {"$match": {"several": {"$gt": 1}, "$expr": {"$ne": ["$owner_record", record]}}},
+            {"$project": {"owner_record": record}},
+            {"$merge": {"into": "clients", "on": "_id", "whenMatched": "merge", "whenNotMatched": "discard"}},
+        ]
+        with store_errors():
+            self._clients.aggregate(pipeline)
+
     def forget_job(self, job: str) -> None:
         """What was counted of a job that has ended is of no more use."""
         path = f"counters.jobs.{job}"
         with store_errors():
             self._quick.update_many({path: {"$exists": True}}, {"$unset": {path: ""}})
-
-
-def _without_state(client: Document) -> Document:
-    return {key: value for key, value in client.items() if key != "state"}

@@ -16,10 +16,10 @@ from dockercomp.protocol.messages import SignedOrder
 
 from .connection import DATABASE_TIME, QUICK, Document, store_errors
 
-_OF_THE_END = ("ended", "error", "swept", "missing", "missing_count", "samples", "slow", "told", "notice")
+OF_THE_END = ("ended", "error", "swept", "missing", "missing_count", "samples", "slow", "told", "notice", "reviewing")
 """What a job that runs again forgets."""
 _ENDED = ("completed", "failed", "cancelled")
-_LIGHT = {"order": 0, "signature": 0, "open_ranges": 0}
+_LIGHT = {"order": 0, "signature": 0, "scientist": 0, "scientist_signature": 0, "open_ranges": 0}
 """Left out where many jobs are read."""
 _FOR_SYNCS = {**_LIGHT, "samples": 0, "missing": 0, "spec.input.parameters": 0}
 
@@ -47,10 +47,22 @@ class Jobs:
         with store_errors():
             return self._jobs.find_one({"_id": job, "state": {"$ne": "removed"}})
 
-    def running(self, limit: int = 100) -> list[Document]:
-        """Jobs that have work, oldest first."""
+    def owner_of(self, job: str) -> str | None:
+        """Whose job it is; None where there is none."""
         with store_errors():
-            return list(self._jobs.find({"state": "running"}, _LIGHT).sort("created", 1).limit(limit))
+            found = self._jobs.find_one({"_id": job, "state": {"$ne": "removed"}}, {"owner": 1})
+        return str(found["owner"]) if found else None
+
+    def of_owner(self, jobs: Sequence[str], owner: str) -> set[str]:
+        """Which of these jobs are this person's."""
+        with store_errors():
+            return {found["_id"] for found in self._jobs.find({"_id": {"$in": list(jobs)}, "owner": owner}, {"_id": 1})}
+
+    def running(self, limit: int = 100, owner: str = "") -> list[Document]:
+        """Jobs that have work, of all or of one person, oldest first."""
+        query = {"state": "running", **({"owner": owner} if owner else {})}
+        with store_errors():
+            return list(self._jobs.find(query, _LIGHT).sort("created", 1).limit(limit))
 
     def asking(self, limit: int = 100) -> list[Document]:
         """Running jobs whose chunks are questions to people, oldest first."""
@@ -58,14 +70,19 @@ class Jobs:
         with store_errors():
             return list(self._jobs.find(query, _LIGHT).sort("created", 1).limit(limit))
 
-    def count_running(self) -> int:
+    def count_running(self, owner: str = "") -> int:
+        """Of all, or of one person."""
         with store_errors():
-            return self._jobs.count_documents({"state": "running"})
+            return self._jobs.count_documents({"state": "running", **({"owner": owner} if owner else {})})
 
-    def running_for(self, platform: str, memory: int, also: Sequence[str], limit: int = 100) -> list[Document]:
+    def running_for(
+        self, platform: str, memory: int, also: Sequence[str], limit: int = 100, allows: Sequence[str] = ()
+    ) -> list[Document]:
         """Running jobs that a client of this platform with `memory` bytes a container can run, and those of `also`
-        that run, oldest first. Where they are more than `limit`, some of each owner."""
-        fit = {"image.platform": platform, "memory": {"$lte": memory}}
+        that run, oldest first. Where they are more than `limit`, some of each owner. `allows` are the wants that its
+        volunteer consents to."""
+        consented = {"wants": {"$not": {"$elemMatch": {"$nin": list(allows)}}}}
+        fit = {"image.platform": platform, "memory": {"$lte": memory}, **consented}
         query = {"state": "running", "$or": [fit, {"_id": {"$in": list(also)}}]}
         with store_errors():
             found = list(self._jobs.find(query, _FOR_SYNCS).sort("created", 1).limit(limit))
@@ -103,12 +120,13 @@ class Jobs:
 
     def orders(self, jobs: Sequence[str]) -> list[Document]:
         """The signed orders of these jobs."""
+        signed = ("order", "signature", "key", "scientist_key", "scientist", "scientist_signature")
         with store_errors():
-            return list(self._jobs.find({"_id": {"$in": list(jobs)}}, {"order": 1, "signature": 1, "key": 1}))
+            return list(self._jobs.find({"_id": {"$in": list(jobs)}}, dict.fromkeys(signed, 1)))
 
-    def page(self, before: tuple[float, str] | None, limit: int) -> list[Document]:
-        """Jobs, newest first, older than the (created, id) of the page before."""
-        query: Document = {"state": {"$ne": "removed"}}
+    def page(self, before: tuple[float, str] | None, limit: int, owner: str = "") -> list[Document]:
+        """Jobs, of all or of one person, newest first, older than the (created, id) of the page before."""
+        query: Document = {"state": {"$ne": "removed"}, **({"owner": owner} if owner else {})}
         if before is not None:
             query |= {"$or": [{"created": {"$lt": before[0]}}, {"created": before[0], "_id": {"$lt": before[1]}}]}
         with store_errors():
@@ -219,12 +237,16 @@ class Jobs:
         with store_errors():
             return bool(self._jobs.update_one({"_id": job, "state": "running"}, {"$set": change}).matched_count)
 
-    def end(self, job: str, state: str, change: dict[str, Any]) -> bool:
-        """Move a running job to a final state; False where it had ended before."""
+    def complete(self, job: str, reviews: int | None, change: Document) -> bool:
+        """End a running job as completed; False where it does not run, or a review began since `reviews` was read."""
+        return self.end(job, "completed", change, {"reviews": reviews, "reviewing": {"$ne": True}})
+
+    def end(self, job: str, state: str, change: dict[str, Any], where: Document | None = None) -> bool:
+        """Move a running job to a final state; False where it had ended before, or is not as `where` says."""
         with store_errors():
             return bool(
                 self._jobs.update_one(
-                    {"_id": job, "state": "running"},
+                    {"_id": job, "state": "running", **(where or {})},
                     [
                         {
                             "$set": {
@@ -238,24 +260,6 @@ class Jobs:
                 ).modified_count
             )
 
-    def run_again(self, job: str) -> bool:
-        """Let a failed or cancelled job run; until `opened` it is marked as one whose chunks are being opened."""
-        forgotten = dict.fromkeys(_OF_THE_END, "")
-        ended = {"_id": job, "state": {"$in": ["failed", "cancelled"]}}
-        with store_errors():
-            change = {"$set": {"state": "running", "reopening": True}, "$unset": forgotten}
-            return bool(self._jobs.update_one(ended, change).modified_count)
-
-    def opened(self, job: str) -> None:
-        """Every chunk of a job that runs again is open."""
-        with store_errors():
-            self._jobs.update_one({"_id": job}, {"$unset": {"reopening": ""}})
-
-    def remove(self, job: str) -> bool:
-        """Let nobody see an ended job any more; what it refers to is freed later."""
-        ended = {"_id": job, "state": {"$in": list(_ENDED)}}
-        gone: list[Document] = [
-            {"$set": {"state": "removed", "removed": DATABASE_TIME}},
     def signed_by_others(self, key: str) -> Iterator[tuple[str, bytes]]:
         """Jobs whose order does not carry the signature of this key, and their orders; streamed."""
         with store_errors():
@@ -282,6 +286,24 @@ class Jobs:
             change = {"$set": {path: receipt}, "$unset": {"receipt_due": ""}}
             return bool(self._jobs.update_one(where, change).modified_count)
 
+    def run_again(self, job: str) -> bool:
+        """Let a failed or cancelled job run; until `opened` it is marked as one whose chunks are being opened."""
+        forgotten = dict.fromkeys(OF_THE_END, "")
+        ended = {"_id": job, "state": {"$in": ["failed", "cancelled"]}}
+        with store_errors():
+            change = {"$set": {"state": "running", "reopening": True}, "$unset": forgotten}
+            return bool(self._jobs.update_one(ended, change).modified_count)
+
+    def opened(self, job: str) -> None:
+        """Every chunk of a job that runs again is open."""
+        with store_errors():
+            self._jobs.update_one({"_id": job}, {"$unset": {"reopening": ""}})
+
+    def remove(self, job: str) -> bool:
+        """Let nobody see an ended job any more; what it refers to is freed later."""
+        ended = {"_id": job, "state": {"$in": list(_ENDED)}}
+        gone: list[Document] = [
+            {"$set": {"state": "removed", "removed": DATABASE_TIME}},
             {"$unset": ["idempotency_key", "recipe"]},
         ]
         with store_errors():
