@@ -9,7 +9,7 @@ import secrets
 import signal
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -22,7 +22,7 @@ from server.measuring import Measuring
 from server.notifying import Notifying
 from server.receipts import Receipts
 from server.reopening import Reopening
-from server.running import able, running_job
+from server.running import able, able_of, running_job
 from server.scheduling import Scheduling
 from server.settings import Settings, read, read_secrets
 from server.sources import Sources
@@ -30,6 +30,7 @@ from server.stages import Stages
 from server.store import Store
 from server.store.connection import Document
 from server.tidying import Tidying
+from server.verification import Verification
 from server.wiring import configure_logging, open_store
 
 _log = structlog.get_logger("housekeeping")
@@ -52,6 +53,7 @@ class Housekeeping:
         self._store = store
         self._settings = settings
         self._scheduling = Scheduling(store)
+        self._verification = Verification(store)
         sources = Sources(store, private_urls=settings.private_urls)
         self._stages = Stages(store, sources)
         self._reopening = Reopening(store)
@@ -93,6 +95,7 @@ class Housekeeping:
         if now - self._last_sweep >= SWEEP_S:
             self._last_sweep = now
             self._try("sweep overdue leases", self._sweep, [job["_id"] for job in running], now)
+            self._try("sum up what owners' clients did", self._store.clients.sum_up_owners)
 
     def _try(self, duty: str, act: Callable[..., object], *arguments: object) -> None:
         try:
@@ -106,7 +109,7 @@ class Housekeeping:
         """A silent client's chunks go to others."""
         before = now - self._settings.silent_after_s
         for client in self._store.clients.newly_silent(before):
-            self._scheduling.take_back(client)
+            self._count_late(self._scheduling.take_back(client))
             self._store.clients.set_silent(client, before)
             _log.info("client is silent", client=client)
         retired = self._store.clients.retire(now - self._settings.retire_after_s)
@@ -126,6 +129,15 @@ class Housekeeping:
             pool = self._store.clients.alive_since(now - self._settings.silent_after_s)
             others = able(running_job(job), pool)
             self._change(blamed, lambda chunk: lifecycle.forgive(chunk, others))
+        if running_job(job).spec.verify.same_cpu:
+            self._free_classes(job, now)
+
+    def _free_classes(self, job: Document, now: float) -> None:
+        """Where no other machine of a chunk's class is there any more, another class may compute it."""
+        waiting = self._store.chunks.with_class(job["_id"])
+        pool = self._store.clients.alive_since(now - self._settings.silent_after_s) if waiting else []
+        kinds = [(client["_id"], client["machine"]["cpu_kind"]) for client in able_of(running_job(job), pool)]
+        self._change(waiting, lambda chunk: lifecycle.free_class(chunk, kinds))
 
     def _resolve(self, job: Document) -> None:
         if self._inputs_of_jobs.resolve(job):
@@ -149,13 +161,19 @@ class Housekeeping:
         """End leases that nobody else would: granted by a sync that outlived its client, or past their deadline."""
         gone = self._store.clients.lately_gone(now - self._settings.silent_after_s)
         overdue = self._store.chunks.with_overdue_leases(jobs, now, gone, limit=1000)
-        self._change(overdue, lambda chunk: _end_overdue(chunk, now, set(gone)))
+        self._count_late(self._change(overdue, lambda chunk: _end_overdue(chunk, now, set(gone))))
         if overdue:
             _log.info("overdue leases ended", chunks=len(overdue))
 
-    def _change(self, chunks: list[Chunk], rule: Callable[[Chunk], Chunk]) -> None:
+    def _change(self, chunks: list[Chunk], rule: Callable[[Chunk], Chunk]) -> list[tuple[Chunk, Chunk]]:
+        """Returns the changes that were stored."""
         changes = [(chunk, after) for chunk in chunks if (after := rule(chunk)) is not chunk]
-        self._store.chunks.compare_and_set(changes, secrets.token_hex(8))
+        stored = self._store.chunks.compare_and_set(changes, secrets.token_hex(8))
+        return [change for change in changes if change[0].id in stored]
+
+    def _count_late(self, changes: Sequence[tuple[Chunk, Chunk]]) -> None:
+        """Leases that ended without a word are held against their clients."""
+        self._verification.count(changes, lambda _chunk, _replica: 0.0)
 
 
 def _end_overdue(chunk: Chunk, now: float, gone: set[str]) -> Chunk:

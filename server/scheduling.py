@@ -95,8 +95,8 @@ class Scheduling:
         stage): one round trip, and none where nothing is due. Fewer where this client had a part in what was found."""
         grants, by_id = Grants(), {job.id: job for job in jobs}
         for job, stage in [each for each in due if each[0] in by_id][:1]:
-            start = secrets.randbelow(max(1, by_id[job].stages[stage]["cursor"]))
-            for chunk in self._store.chunks.confirmed(job, stage, start, _CANDIDATES):
+            last = secrets.randbelow(max(1, by_id[job].stages[stage]["cursor"]))
+            for chunk in self._store.chunks.confirmed(job, stage, last, _CANDIDATES):
                 leased = None if chunk.id in taken else self._canary(client, chunk, by_id[job].spec, sync)
                 if leased is not None:
                     grants.changes.append((chunk, leased))

@@ -241,11 +241,12 @@ class Sync:
         ranges: dict[str, list[str]],
         reports: Sequence[ResultReport],
     ) -> bool:
-        """Count what was stored, close the ranges whose chunks now exist, and move on a job that this completed; True
-        where one moved."""
+        """Count what was stored of jobs that run, close the ranges whose chunks now exist, and move on a job that this
+        completed; True where one moved."""
         moved = False
-        failed = {after.job for _, after in changes if after.state == "failed"}
         by_id = {job.id: job for job in jobs}
+        changes = [change for change in changes if change[0].job in by_id]
+        failed = {after.job for _, after in changes if after.state == "failed"}
         counters = self._verification.count(
             changes,
             lambda chunk, replica: _age(by_id, client, chunk, replica),

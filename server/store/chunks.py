@@ -107,9 +107,11 @@ class Chunks:
                 found |= {chunk.id: chunk for chunk in self._find(query, limit=limit - len(found))}
         return list(found.values())
 
-    def confirmed(self, job: str, stage: int, start: int, limit: int) -> list[Chunk]:
-        """Some chunks of a stage of an adaptive job whose answer is that of a quorum, from index `start` on."""
-        return self._find({"job": job, "known": True, **_stage(job, stage, start)}, limit=limit)
+    def confirmed(self, job: str, stage: int, last: int, limit: int) -> list[Chunk]:
+        """Some chunks of a stage of an adaptive job whose answer is that of a quorum, from index `last` downwards."""
+        query = {"job": job, "known": True, **_stage(job, stage, 0, last + 1)}
+        with store_errors():
+            return [_from_document(found) for found in self._chunks.find(query).sort("_id", -1).limit(limit)]
 
     def with_class(self, job: str, limit: int = 500) -> list[Chunk]:
         """Open chunks of a job that need a replica of a class of machines."""
