@@ -75,6 +75,8 @@ class Disk:
         free = shutil.disk_usage(self._home).free - KEPT_FREE
         if size > free:
             raise NoRoom(f"only {max(0, free) // MIB} MiB of this file system may be used yet")
+        if self.limit and self.used() + size > self.limit:
+            self.measure()  # what has gone since may be enough
         while self.limit and (over := self.used() + size - self.limit) > 0:
             if size > self.limit or not self.make_room(over):
                 raise NoRoom(

@@ -59,6 +59,15 @@ def judge(wishes: Wishes, around: Surroundings) -> Verdict:
     return Verdict()
 
 
+def rules(wishes: Wishes) -> list[str]:
+    """What the volunteer wrote about when to work, a sentence each."""
+    found = [f"Hours: {wishes.hours}." if wishes.hours else ""]
+    found.append(f"Only when unused for {wishes.idle_s / 60:g} minutes." if wishes.idle_s is not None else "")
+    found.append("" if wishes.on_battery else "Never on battery.")
+    found.append("Also where the engine enforces no limits." if wishes.unlimited == "warn" else "")
+    return [sentence for sentence in found if sentence]
+
+
 def _said(moment: datetime, now: datetime) -> str:
     """`at 18:00`, or with the day where it is another."""
     return f"at {moment:%H:%M}" if moment.date() == now.date() else f"on {moment:%A} at {moment:%H:%M}"

@@ -63,7 +63,7 @@ class ReadBack:
 
 def _vanished(reading: Reading) -> bool:
     """There was a cgroup to read, and it is there no more: all of the container's processes have ended."""
-    return bool(reading.source) and reading.cpus_limit is None and reading.memory_limit is None
+    return bool(reading.source) and reading.cpu_seconds is None and reading.memory_used is None
 
 
 def _state(container: Container, slot: Slot) -> State:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from dockercomp.protocol.messages import ContainerReport
 
-from .tasks import Size
+from .tasks import Reading, Size
 
 PAGE = 4096
 """Bytes; the kernel rounds a memory limit down to a whole page."""
@@ -87,6 +87,14 @@ def _resizes(slots: Sequence[SlotNow]) -> list[Step]:
     pairs = [(slot.number, old, new) for slot, old, new in changed if old is not None and new is not None]
     pairs.sort(key=lambda pair: (pair[2].memory_limit - pair[1].memory_limit, pair[2].cpus - pair[1].cpus))
     return [Resize(number, new) for number, _, new in pairs]
+
+
+def in_force(reading: Reading, size: Size) -> bool:
+    """Whether the limits read from a cgroup hold a container to its size; also where nothing could be read."""
+    if not reading.source:
+        return True
+    cpus, memory = reading.cpus_limit, reading.memory_limit
+    return cpus is not None and memory is not None and cpus <= size.cpus + 0.01 and memory <= size.memory_limit
 
 
 def as_planned(report: ContainerReport) -> bool:

@@ -25,6 +25,11 @@ class Hours:
     """Windows as (start, length) in minutes, from Monday 00:00."""
 
     windows: tuple[tuple[int, int], ...]
+    text: str = ""
+    """As it was written."""
+
+    def __str__(self) -> str:
+        return self.text
 
     def open_at(self, moment: datetime) -> bool:
         """`moment` is local time, as are all here."""
@@ -42,7 +47,7 @@ def parse(text: str) -> Hours:
     parts = [part.strip() for part in text.lower().split(",")]
     if not any(parts):
         raise BadHours("it names no hours at all; leave the key out to lend the machine at any time")
-    return Hours(tuple(window for part in parts for window in _windows(part)))
+    return Hours(tuple(window for part in parts for window in _windows(part)), text.strip())
 
 
 def _windows(part: str) -> list[tuple[int, int]]:

@@ -25,6 +25,11 @@ class Status(Message, frozen=True, kw_only=True):
     results_sent: int = 0
     last_sync: float | None = None
     ceiling: Ceiling | None = None
+    disk_used: int = 0
+    network_used: int = 0
+    """Bytes of the last 24 hours."""
+    rules: list[str] = []
+    """When the volunteer lets it work, a sentence each."""
     allocation: Allocation | None = None
     applied: AppliedAllocation | None = None
     containers: list[ContainerReport] = []

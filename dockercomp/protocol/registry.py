@@ -28,8 +28,9 @@ _DOCKER_HUB = "docker.io"
 _INDEXES = ("application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json")
 _IMAGES = ("application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_HOST = re.compile(r"(?:[A-Za-z0-9.-]+|\[[0-9a-f:]+\])(?::\d+)?")
 _NAME = re.compile(
-    r"(?:([A-Za-z0-9.-]+(?::\d+)?|\[[0-9a-f:]+\](?::\d+)?)/)?([a-z0-9]+(?:[._-]+[a-z0-9]+)*(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*)"
+    r"([a-z0-9]+(?:[._-]+[a-z0-9]+)*(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*)"
     r"(?::([A-Za-z0-9_][A-Za-z0-9._-]{0,127}))?(?:@(sha256:[0-9a-f]{64}))?"
 )
 _CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
@@ -67,15 +68,13 @@ class Reference:
 
 def parse(name: str) -> Reference:
     """Raises RegistryError. A name without a registry is Docker Hub's, as for docker."""
-    match = _NAME.fullmatch(name)
-    host = match[1] if match else None
-    if match is not None and host and not ("." in host or ":" in host or host == "localhost"):
-        host, repository = _DOCKER_HUB, f"{host}/{match[2]}"
-    elif match is not None:
-        repository = match[2] if host or "/" in match[2] else f"library/{match[2]}"
-    if match is None:
+    first, slash, rest = name.partition("/")
+    host = first if slash and (first == "localhost" or "." in first or ":" in first) else ""
+    match = _NAME.fullmatch(rest if host else name)
+    if match is None or (host and not _HOST.fullmatch(host)):
         raise RegistryError(f"{name!r} is no image's name; write such as registry.example.org/team/tool:1.2")
-    return Reference(host or _DOCKER_HUB, repository, match[3] or "latest", match[4] or "")
+    repository = match[1] if host or slash else f"library/{match[1]}"
+    return Reference(host or _DOCKER_HUB, repository, match[2] or "latest", match[3] or "")
 
 
 @dataclass(frozen=True)

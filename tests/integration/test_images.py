@@ -1,5 +1,6 @@
 """Images travel with proof: what is present stays, what is fetched is checked before the engine sees it."""
 
+import gzip
 import hashlib
 import io
 import json
@@ -19,8 +20,10 @@ from dockercomp.machine.image_archive import archive_pin
 from dockercomp.protocol.errors import Unavailable
 from dockercomp.protocol.orders import ImagePin
 from tests.integration.test_engine import HOST, docker
+from worker.disk import Disk, NoRoom
 from worker.engine import Engine, EngineError
 from worker.images import ImageRefused, ImageStore
+from worker.registry import Registries
 
 
 def a_tar(path: Path, files: dict[str, bytes]) -> Path:
@@ -48,18 +51,29 @@ class Parcel:
 
 
 @pytest.fixture
-def parcel(tmp_path: Path) -> Iterator[Parcel]:
-    """A tiny image of its own, made by the engine, saved, and taken out of it again."""
-    name = f"dct-{secrets.token_hex(4)}:latest"
-    docker("import", str(a_tar(tmp_path / "root.tar", {"file": secrets.token_bytes(2000)})), name)
-    docker("save", "-o", str(tmp_path / "saved.tar"), name)
-    docker("rmi", name)
-    digest, platform = archive_pin(tmp_path / "saved.tar")
-    yield Parcel(
-        ImagePin(name="tiny", config_digest=digest, platform=platform), (tmp_path / "saved.tar").read_bytes(), name
-    )
-    for reference in (name, digest):
-        subprocess.run(["/usr/bin/docker", "rmi", "-f", reference], check=False, capture_output=True)
+def parcels(tmp_path: Path) -> Iterator[Callable[..., Parcel]]:
+    """Makes tiny images of their own by the engine, saved, and taken out of it again."""
+    made: list[Parcel] = []
+
+    def make(size: int = 2000) -> Parcel:
+        name = f"dct-{secrets.token_hex(4)}:latest"
+        docker("import", str(a_tar(tmp_path / "root.tar", {"file": secrets.token_bytes(size)})), name)
+        docker("save", "-o", str(tmp_path / "saved.tar"), name)
+        docker("rmi", name)
+        digest, platform = archive_pin(tmp_path / "saved.tar")
+        pin = ImagePin(name="tiny", config_digest=digest, platform=platform)
+        made.append(Parcel(pin, (tmp_path / "saved.tar").read_bytes(), name))
+        return made[-1]
+
+    yield make
+    for parcel in made:
+        for reference in (parcel.name, parcel.pin.config_digest):
+            subprocess.run(["/usr/bin/docker", "rmi", "-f", reference], check=False, capture_output=True)
+
+
+@pytest.fixture
+def parcel(parcels: Callable[..., Parcel]) -> Parcel:
+    return parcels()
 
 
 @pytest.fixture
@@ -69,9 +83,15 @@ def engine() -> Iterator[Engine]:
     engine.close()
 
 
+def images(engine: Engine, home: Path, limit: int = 0, registries: Registries | None = None) -> ImageStore:
+    """A store whose disk may hold `limit` bytes."""
+    home.mkdir(exist_ok=True)
+    return ImageStore(engine, home, Disk(home, limit), registries)
+
+
 @pytest.fixture
 def store(engine: Engine, tmp_path: Path) -> Iterator[ImageStore]:
-    store = ImageStore(engine, tmp_path / "home")
+    store = images(engine, tmp_path / "home")
     yield store
     store.remove_all()
 
@@ -93,7 +113,7 @@ def test_an_image_is_fetched_once_under_our_own_tag(
     assert engine.image_id(tag) == found
     assert json.loads(docker("image", "inspect", found))[0]["RepoTags"] == [tag], "not the archive's own"
     assert store.ensure(parcel.pin, parcel.fetch) == found
-    assert ImageStore(engine, tmp_path / "home").ensure(parcel.pin, parcel.fetch) == found
+    assert images(engine, tmp_path / "home").ensure(parcel.pin, parcel.fetch) == found
     assert parcel.fetches == ["once"]
     assert spooled(tmp_path / "home") == []
     assert recorded(tmp_path / "home")[0] == parcel.pin.config_digest
@@ -234,7 +254,70 @@ def test_an_engine_with_ids_of_its_own_is_asked_by_the_id_that_it_gave(
     entries = json.loads(file.read_text())
     entries[unknown]["engine_id"] = found
     file.write_text(json.dumps(entries))
-    again = ImageStore(engine, tmp_path / "home")
+    again = images(engine, tmp_path / "home")
     pin = msgspec.structs.replace(parcel.pin, config_digest=unknown)
     assert again.ensure(pin, parcel.fetch) == found
     assert parcel.fetches == ["once"]
+
+
+def test_images_that_no_job_needs_make_room_the_longest_unused_first(
+    engine: Engine, tmp_path: Path, parcels: Callable[..., Parcel]
+) -> None:
+    store = images(engine, tmp_path / "home")
+    disk = store._disk
+    first, second, third = (parcels(200_000) for _ in range(3))
+    for parcel in (first, second, first):
+        store.ensure(parcel.pin, parcel.fetch)
+    disk.measure()
+    disk.limit = disk.used() + 350_000
+    store.needed = lambda: {third.pin.config_digest}
+    store.ensure(third.pin, third.fetch)
+    there = [engine.image_id(parcel.pin.config_digest) is not None for parcel in (first, second, third)]
+    assert there == [True, False, True]
+    disk.measure()
+    assert disk.used() <= disk.limit
+    store.needed = lambda: {parcel.pin.config_digest for parcel in (first, second, third)}
+    with pytest.raises(NoRoom, match="DC_DISK"):
+        store.ensure(second.pin, second.fetch)
+    assert spooled(tmp_path / "home") == [] and engine.image_id(second.pin.config_digest) is None
+    store.remove_all()
+
+
+def test_a_small_archive_that_unpacks_to_much_never_reaches_the_engine(
+    engine: Engine, tmp_path: Path, parcel: Parcel
+) -> None:
+    store = images(engine, tmp_path / "home", 8 * 2**20)
+    pin, content = a_bomb(parcel, 64 * 2**20)
+    assert len(content) < 2**20
+    with pytest.raises(NoRoom, match="DC_DISK"):
+        store.ensure(pin, lambda: iter([content]))
+    assert engine.image_id(pin.config_digest) is None and spooled(tmp_path / "home") == []
+
+
+def a_bomb(parcel: Parcel, size: int) -> tuple[ImagePin, bytes]:
+    """An archive as small as can be whose only layer unpacks to `size` bytes."""
+    inner = io.BytesIO()
+    with tarfile.open(fileobj=inner, mode="w") as tar:
+        member = tarfile.TarInfo("zeros")
+        member.size = size
+        tar.addfile(member, io.BytesIO(bytes(size)))
+    config = json.dumps(
+        {
+            "os": "linux",
+            "architecture": parcel.pin.platform.partition("/")[2],
+            "rootfs": {"type": "layers", "diff_ids": ["sha256:" + hashlib.sha256(inner.getvalue()).hexdigest()]},
+        }
+    ).encode()
+    digest = hashlib.sha256(config).hexdigest()
+    files = {
+        f"{digest}.json": config,
+        "layer.tar": gzip.compress(inner.getvalue()),
+        "manifest.json": json.dumps([{"Config": f"{digest}.json", "RepoTags": None, "Layers": ["layer.tar"]}]).encode(),
+    }
+    whole = io.BytesIO()
+    with tarfile.open(fileobj=whole, mode="w") as tar:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    return msgspec.structs.replace(parcel.pin, config_digest=f"sha256:{digest}"), whole.getvalue()
