@@ -1,0 +1,223 @@
+"""How a job speeds up with width, fitted to runs at several widths: pure rules, no I/O.
+
+Width is the CPUs a run had; time is wall seconds for one unit of work. Two laws, both linear in their parameters once
+multiplied by the width n:
+
+    Amdahl   n T(n) = T1 (1 + s (n - 1))                      s: the share that only one CPU can do
+    USL      n T(n) = T1 (1 + s (n - 1) + k n (n - 1))        s: contention; k: coherence, each CPU talking to each
+
+G. M. Amdahl, "Validity of the single processor approach to achieving large scale computing capabilities" (AFIPS 1967);
+N. J. Gunther, "Guerrilla Capacity Planning" (2007). Fitted by least squares of relative errors, each width weighted by
+its number of runs; the law with coherence is taken where it explains the points better by the corrected information
+criterion of Hurvich and Tsai, "Regression and time series model selection in small samples" (Biometrika 76, 1989).
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from math import inf, isfinite, log, sqrt
+from typing import Literal
+
+from .messages import Message
+
+Law = Literal["amdahl", "usl"]
+
+LEAST_WIDTHS = 2
+"""Different widths that a fit needs; with fewer nothing is said."""
+LEAST_RUNS = 3
+"""Runs, of all widths together, that a fit needs."""
+_SMALLEST = 1e-4
+"""Relative error below which points count as exact: timers are no better."""
+
+
+class Point(Message, frozen=True, kw_only=True):
+    """Runs at one width: their number, the sum of their wall seconds and of the squares, and of their CPU seconds, each
+    for one unit of work. Points of one width add up."""
+
+    width: float
+    runs: int
+    wall_s: float
+    wall_s2: float
+    cpu_s: float = 0.0
+
+    @property
+    def mean(self) -> float:
+        """Wall seconds of a run."""
+        return self.wall_s / self.runs
+
+    @property
+    def spread(self) -> float:
+        """Standard deviation of a run's wall seconds; 0 where one run tells nothing of it."""
+        if self.runs < 2:
+            return 0.0
+        return sqrt(max(0.0, (self.wall_s2 - self.wall_s**2 / self.runs) / (self.runs - 1)))
+
+
+def run_of(width: float, wall_s: float, cpu_s: float = 0.0) -> Point:
+    """One run."""
+    return Point(width=width, runs=1, wall_s=wall_s, wall_s2=wall_s * wall_s, cpu_s=cpu_s)
+
+
+def added(points: Iterable[Point]) -> list[Point]:
+    """Points of equal width made one, the narrowest first. What is no possible run is left out."""
+    sums: dict[float, list[float]] = defaultdict(lambda: [0.0] * 4)
+    for point in points:
+        if point.runs > 0 and 0 < point.width < inf and 0 < point.wall_s < inf:
+            here = (point.runs, point.wall_s, point.wall_s2, point.cpu_s)
+            sums[point.width] = [old + new for old, new in zip(sums[point.width], here, strict=True)]
+    return [
+        Point(width=width, runs=int(runs), wall_s=wall, wall_s2=wall2, cpu_s=cpu)
+        for width, (runs, wall, wall2, cpu) in sorted(sums.items())
+    ]
+
+
+class Curve(Message, frozen=True, kw_only=True):
+    """A fitted law. `one` is T1 in seconds; `error` the relative error of a point (root of the mean square)."""
+
+    law: Law
+    one: float
+    serial: float
+    coherence: float = 0.0
+    error: float
+    narrowest: float
+    widest: float
+    """Widths between which it was measured; beyond them it is a guess."""
+    runs: int
+    covariance: list[list[float]] = []
+    """Of the coefficients of n T(n) over 1, (n - 1), n (n - 1), as far as the law has them."""
+
+    def wall(self, width: float) -> float:
+        """Seconds of one unit of work with so many CPUs; below one CPU it runs that much slower."""
+        if width < 1:
+            return self.one / max(width, 1e-9)
+        return self.one * (1 + self.serial * (width - 1) + self.coherence * width * (width - 1)) / width
+
+    def speed(self, width: float) -> float:
+        """Units of work a second."""
+        return 1 / self.wall(width)
+
+    def speedup(self, width: float) -> float:
+        """How many times as fast as with one CPU."""
+        return self.one / self.wall(width)
+
+    def deviation(self, width: float) -> float:
+        """Standard error of `wall` at this width, in seconds, as the points' scatter gives it."""
+        base = max(width, 1.0)
+        row = _row(base, len(self.covariance))
+        variance = sum(x * y * self.covariance[i][j] for i, x in enumerate(row) for j, y in enumerate(row))
+        return sqrt(max(0.0, variance)) / base * (base / width)
+
+    @property
+    def peak(self) -> float:
+        """The width beyond which more CPUs make it slower; infinite where there is none."""
+        if self.coherence <= 0:
+            return inf
+        return max(1.0, sqrt(max(0.0, (1 - self.serial) / self.coherence)))
+
+
+def fit(points: Iterable[Point]) -> Curve | None:
+    """The law that fits best; None where the points are too few to tell, which means: treat all programs alike."""
+    known = added(points)
+    if len(known) < LEAST_WIDTHS or sum(point.runs for point in known) < LEAST_RUNS:
+        return None
+    fits = [found for terms in ((0,), (0, 1), (0, 2), (0, 1, 2)) if (found := _least_squares(known, terms))]
+    best = min(fits, key=lambda found: found.criterion, default=None)
+    return _curve(known, best) if best else None
+
+
+class _Fit(Message, frozen=True, kw_only=True):
+    terms: list[int]
+    coefficients: list[float]
+    covariance: list[list[float]]
+    square: float
+    """Mean square of the relative errors."""
+    criterion: float
+
+
+def _least_squares(points: Sequence[Point], terms: tuple[int, ...]) -> _Fit | None:
+    """Coefficients of these terms; None where they cannot be told, or are no law (negative, or serial beyond 1)."""
+    if len(points) < len(terms):
+        return None
+    runs = sum(point.runs for point in points)
+    rows = [[_row(max(p.width, 1.0), 3)[term] / _target(p) for term in terms] for p in points]
+    weights = [point.runs / runs * len(points) for point in points]
+    normal = [
+        [sum(w * r[i] * r[j] for w, r in zip(weights, rows, strict=True)) for j in range(len(terms))]
+        for i in range(len(terms))
+    ]
+    right = [sum(w * r[i] for w, r in zip(weights, rows, strict=True)) for i in range(len(terms))]
+    inverse = _inverse(normal)
+    if inverse is None:
+        return None
+    found = [sum(x * y for x, y in zip(row, right, strict=True)) for row in inverse]
+    whole = dict(zip(terms, found, strict=True))
+    if found[0] <= 0 or any(value < 0 for value in found[1:]) or whole.get(1, 0.0) > found[0]:
+        return None
+    errors = [1 - sum(c * x for c, x in zip(found, row, strict=True)) for row in rows]
+    # Scatter within a width is an error as well: without it two widths would always be explained exactly.
+    within = sum(max(0, p.runs - 1) * (p.spread / p.mean) ** 2 for p in points)
+    square = (sum(w * e * e for w, e in zip(weights, errors, strict=True)) / len(points)) + within / runs
+    square = max(square, _SMALLEST**2)
+    left = max(1, runs - len(terms))
+    noise = square * runs / left
+    covariance = [[noise * value / runs * len(points) for value in row] for row in inverse]
+    return _Fit(
+        terms=list(terms),
+        coefficients=found,
+        covariance=covariance,
+        square=square,
+        criterion=_criterion(runs, len(terms), square),
+    )
+
+
+def _criterion(runs: int, terms: int, square: float) -> float:
+    parameters = terms + 1
+    spare = runs - parameters - 1
+    return inf if spare <= 0 and terms > 2 else runs * log(square) + 2 * parameters * runs / max(spare, 0.5)
+
+
+def _curve(points: Sequence[Point], found: _Fit) -> Curve:
+    values = dict(zip(found.terms, found.coefficients, strict=True))
+    size = 3 if 2 in values else 2
+    covariance = [[0.0] * size for _ in range(size)]
+    for i, term in enumerate(found.terms):
+        for j, other in enumerate(found.terms):
+            covariance[term][other] = found.covariance[i][j]
+    one = values[0]
+    return Curve(
+        law="usl" if 2 in values else "amdahl",
+        one=one,
+        serial=values.get(1, 0.0) / one,
+        coherence=values.get(2, 0.0) / one,
+        error=sqrt(found.square),
+        narrowest=points[0].width,
+        widest=points[-1].width,
+        runs=sum(point.runs for point in points),
+        covariance=covariance,
+    )
+
+
+def _row(width: float, size: int) -> list[float]:
+    return [1.0, width - 1, width * (width - 1)][:size]
+
+
+def _target(point: Point) -> float:
+    """n T(n); below one CPU what it would be with one, as it only waits."""
+    return point.mean * point.width
+
+
+def _inverse(matrix: list[list[float]]) -> list[list[float]] | None:
+    """By Gauss and Jordan; None where it has none."""
+    size = len(matrix)
+    rows = [[*row, *(float(i == j) for j in range(size))] for i, row in enumerate(matrix)]
+    for column in range(size):
+        pivot = max(range(column, size), key=lambda row: abs(rows[row][column]))
+        if abs(rows[pivot][column]) < 1e-12 * max(1e-300, *(abs(x) for x in matrix[pivot])):
+            return None
+        rows[column], rows[pivot] = rows[pivot], rows[column]
+        rows[column] = [value / rows[column][column] for value in rows[column]]
+        for other in range(size):
+            if other != column:
+                factor = rows[other][column]
+                rows[other] = [a - factor * b for a, b in zip(rows[other], rows[column], strict=True)]
+    found = [row[size:] for row in rows]
+    return found if all(isfinite(value) for row in found for value in row) else None
