@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from . import known_masters
 from .client import Client
 from .job import Job, OutputError
 from .options import with_client
@@ -44,7 +45,10 @@ def results(
         rows = ((f"{each.size:,}", each.name) for each in found)
         session.answer(found, lambda: session.table(("BYTES", "NAME"), rows, "the result has no files"))
     elif output != "-":
+        known_masters.follow(client.master)
         path = made.save(output)
+        if not (path.parent / "receipt.json").exists():
+            session.say(f"its receipt is still being made; later: dockercomp receipt {job} --output FILE")
         session.answer(made.view, lambda: print(path))
     elif session.json:
         raise click.UsageError("--json needs --output DIR or --list: the result itself is not JSON")

@@ -3,6 +3,7 @@
 import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -10,7 +11,7 @@ from rich.console import Console
 
 from .master import Master
 from .progress import display
-from .protocol.errors import ChecksumMismatch, Conflict, DockercompError, Unavailable
+from .protocol.errors import Busy, ChecksumMismatch, Conflict, DockercompError, NotFound, Unavailable
 from .protocol.views import (
     ChunkPage,
     ChunkView,
@@ -189,6 +190,12 @@ class Job:
         """One file of a result of several, by the name that `files` gives, in checked parts. Raises NotFound."""
         return self._master.read_parts("job_file", params={"name": name}, job=self.id)
 
+    def receipt(self, edition: int | None = None) -> bytes:
+        """The signed receipt, byte for byte (see protocol.receipts): the newest edition, or that one. Raises Conflict
+        where there is no result, Busy while the receipt of a large job is still being made."""
+        params = {"edition": edition} if edition else None
+        return self._master.request("job_receipt", params=params, job=self.id).content
+
     def _gives_files(self) -> bool:
         try:
             self._master.call("job_files", ResultFiles, params={"limit": 1}, job=self.id)
@@ -197,7 +204,8 @@ class Job:
         return True
 
     def save(self, folder: Path | str) -> Path:
-        """Write folder/result (whole or not at all; a folder where the result is several files) and folder/job.json.
+        """Write folder/result (whole or not at all; a folder where the result is several files), folder/job.json and
+        folder/receipt.json, this one only if the master has made it already.
 
         Returns the result's path. Raises OutputError where it cannot be written, and what `parts` raises.
         """
@@ -213,9 +221,17 @@ class Job:
             view = msgspec.json.format(msgspec.json.encode(self.view), indent=2)
             with appearing(folder / "job.json") as place:
                 _write(place, [view, b"\n"])
+            self._save_receipt(folder / "receipt.json")
         except OSError as error:
             raise OutputError(f"the result cannot be written to {folder}: {error.strerror}") from error
         return path
+
+    def _save_receipt(self, path: Path) -> None:
+        path.unlink(missing_ok=True)
+        with suppress(Busy, NotFound):
+            raw = self.receipt()
+            with appearing(path) as place:
+                _write(place, [raw])
 
 
 def _no_result(view: JobView) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from . import known_masters
 from .terminal import Session
 
 pass_session = click.make_pass_decorator(Session)
@@ -38,6 +39,8 @@ def with_client(command: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(command)
     def wrapped(session: Session, /, *args: Any, **options: Any) -> Any:
         with session.client() as client:
-            return command(session, client, *args, **options)
+            answer = command(session, client, *args, **options)
+            known_masters.meet(client.master)
+            return answer
 
     return wrapped

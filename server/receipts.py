@@ -106,6 +106,8 @@ class Receipts:
         return self._store.jobs.keep_receipt(job["_id"], edition, kept)
 
     def _made(self, job: Document) -> Document:
+        if job.get("withdrawn") and job["state"] != "completed":
+            raise Conflict(f"the result of job {job['_id']} was withdrawn: {job['withdrawn']}")
         if job["state"] != "completed":
             raise Conflict(f"job {job['_id']} has no receipt: it is {job['state']}, and only a result has one")
         if not self.is_quick(job):
@@ -152,6 +154,7 @@ class Receipts:
             scientist_key=job.get("scientist_key", ""),
             edition=edition_of(job),
             supersedes=before.get("body", ""),
+            because=(job.get("superseded") or [{}])[-1].get("reason", ""),
             submitted=when(job["created"]),
             ended=when(job["ended"]),
             image=msgspec.convert(job["image"], ImagePin),

@@ -184,6 +184,8 @@ class JobReceipt(Stated, frozen=True, kw_only=True, tag_field="kind", tag="job")
     edition: int = 1
     supersedes: str = ""
     """SHA-256 of the body of the receipt that this one replaces."""
+    because: str = ""
+    """Why the result before this one was withdrawn."""
     submitted: str
     ended: str
     image: ImagePin

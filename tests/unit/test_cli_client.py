@@ -167,7 +167,7 @@ def test_a_result_is_saved_whole_beside_the_job(client: Client, master: FakeMast
     path = client.job("j1").save(tmp_path / "out" / "deep")
     assert path.read_bytes() == master.result
     assert msgspec.json.decode((path.parent / "job.json").read_bytes())["id"] == "j1"
-    assert sorted(each.name for each in path.parent.iterdir()) == ["job.json", "result"]
+    assert sorted(each.name for each in path.parent.iterdir()) == ["job.json", "receipt.json", "result"]
 
 
 def test_an_empty_result_is_a_result(client: Client, master: FakeMaster, tmp_path: Path) -> None:
