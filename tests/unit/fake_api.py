@@ -25,12 +25,17 @@ from dockercomp.protocol.errors import (
     Unauthorized,
     problem_of,
 )
+from dockercomp.protocol.keychain import KeyChain
 from dockercomp.protocol.messages import Allocation
 from dockercomp.protocol.orders import ImagePin
 from dockercomp.protocol.parts import content_digest
 from dockercomp.protocol.routes import ROUTES
+from dockercomp.protocol.scientists import KeyList, KeyRegistration, KeyView
+from dockercomp.protocol.signing import fingerprint, possesses, public_key
 
 PIN = ImagePin(name="dockercomp/python", config_digest="sha256:" + "a" * 64, platform="linux/amd64")
+SEED = b"m" * 32
+"""The master's private key."""
 TOKEN = "right"
 
 Answer = tuple[int, dict[str, str], bytes]
@@ -72,6 +77,9 @@ class FakeMaster:
         self.submitted: list[tuple[str, views.SubmitRequest]] = []
         self.registered: list[views.ImageRegistration] = []
         self.tokens: list[views.TokenRequest] = []
+        self.keys: dict[str, KeyView] = {}
+        self.chain = KeyChain(key=public_key(SEED))
+        self.receipt: bytes | None = b"{}\n"
         self.calls: list[str] = []
         self.failures: list[tuple[str, DockercompError]] = []
         """(route, error): the next call of that route gets that error instead."""
@@ -174,6 +182,14 @@ class FakeMaster:
         data = self.files[query["name"]]
         return 200, {"Content-Digest": content_digest(data)}, data
 
+    def _master_keys(self, parts: Any, query: Any, headers: Any, body: bytes) -> object:
+        return self.chain
+
+    def _job_receipt(self, parts: Any, query: Any, headers: Any, body: bytes) -> object:
+        if self.receipt is None:
+            raise NotFound("no receipt")
+        return 200, {}, self.receipt
+
     def _job_running(self, parts: Any, query: Any, headers: Any, body: bytes) -> object:
         return views.RunningPage(chunks=self.running)
 
@@ -196,6 +212,25 @@ class FakeMaster:
         self.registered.append(request)
         pin = msgspec.structs.replace(PIN, name=request.name)
         return views.ImageView(pin=pin, archive=request.archive, size=request.size)
+
+    def _scientist_key(self, parts: Any, query: Any, headers: Any, body: bytes) -> object:
+        if parts["key"] not in self.keys:
+            raise NotFound("you have registered no such key")
+        return self.keys[parts["key"]]
+
+    def _scientist_keys(self, parts: Any, query: Any, headers: Any, body: bytes) -> object:
+        return KeyList(keys=list(self.keys.values()))
+
+    def _scientist_key_register(self, parts: Any, query: Any, headers: Any, body: bytes) -> object:
+        key, asked = parts["key"], msgspec.json.decode(body, type=KeyRegistration)
+        assert possesses(key, asked.proof)
+        self.keys[key] = KeyView(key=key, fingerprint=fingerprint(key), owner="ada", label=asked.label)
+        return 201, {}, msgspec.json.encode(self.keys[key])
+
+    def _scientist_key_revoke(self, parts: Any, query: Any, headers: Any, body: bytes) -> object:
+        key = parts["key"]
+        self.keys[key] = msgspec.structs.replace(self.keys[key], revoked="2026-01-02T03:04:05Z")
+        return self.keys[key]
 
     def _clients(self, parts: Any, query: Any, headers: Any, body: bytes) -> object:
         given = Allocation(version=1, containers=2, cpus=1.0, memory=2**28)

@@ -16,7 +16,9 @@ from msgspec.structs import replace
 from dockercomp import cli, starter
 from dockercomp.protocol.bundle import pack
 from dockercomp.protocol.errors import DockercompError, Forbidden, InvalidJob, Unavailable
+from dockercomp.protocol.keychain import KeyChain, link
 from dockercomp.protocol.messages import PART_LIMIT
+from dockercomp.protocol.signing import fingerprint, public_key
 from dockercomp.protocol.views import ChunkView, Forecast, ReplicaView, RunningChunk, StageView
 from dockercomp.trail import Trail
 from tests.unit.fake_api import TOKEN, FakeMaster, completed, job, serving
@@ -271,6 +273,42 @@ def test_results_to_the_output_or_into_a_folder(run: Run, master: FakeMaster, tm
     assert (tmp_path / "out" / "result").read_bytes() == b"so 1\n"
 
 
+def test_the_receipt_is_saved_beside_the_result_and_its_lack_is_said(
+    run: Run, master: FakeMaster, tmp_path: Path
+) -> None:
+    master.result, master.history, master.receipt = b"so 1\n", [completed(b"so 1\n")], b'{"signed": 1}\n'
+    assert run("results", "j1", "--output", "out")[0] == 0
+    assert (tmp_path / "out" / "receipt.json").read_bytes() == b'{"signed": 1}\n'
+    assert run("receipt", "j1") == (0, '{"signed": 1}\n', "")
+    assert run("receipt", "j1", "--output", "r.json") == (0, "r.json\n", "")
+    assert (tmp_path / "r.json").read_bytes() == b'{"signed": 1}\n'
+    master.receipt = None
+    code, out, err = run("results", "j1", "--output", "out")
+    assert (code, out) == (0, "out/result\n")
+    assert "its receipt is still being made; later: dockercomp receipt j1" in err
+    assert not (tmp_path / "out" / "receipt.json").exists(), "not that of an earlier result"
+
+
+def test_the_masters_key_is_noted_at_first_and_another_one_is_refused(
+    run: Run, master: FakeMaster, tmp_path: Path
+) -> None:
+    old, new, thief = b"m" * 32, b"n" * 32, b"x" * 32
+    assert run("ls")[0] == 0
+    code, out, _ = run("master-key")
+    assert (code, out.splitlines()[:2]) == (0, [public_key(old), fingerprint(public_key(old))])
+    master.chain = KeyChain(key=public_key(new), links=[link(old, new, "t")])
+    code, out, _ = run("master-key")
+    assert (code, out.splitlines()[0]) == (0, public_key(new)), "signed by the one that was noted"
+    assert "after 1 change" in out
+    master.chain = KeyChain(key=public_key(thief), links=[link(old, new, "t"), link(thief, thief, "t")])
+    code, out, err = run("master-key")
+    assert (code, out) == (4, "")
+    assert "shows another key" in err and "ask its admin" in err and "masters.json" in err
+    master.result, master.history = b"so 1\n", [completed(b"so 1\n")]
+    assert run("results", "j1", "--output", "out")[0] == 4
+    assert not (tmp_path / "out").exists()
+
+
 def test_cancel(run: Run) -> None:
     assert run("cancel", "j1") == (0, "job j1 is cancelled\n", "")
 
@@ -345,7 +383,7 @@ def test_a_result_of_several_files(run: Run, master: FakeMaster, tmp_path: Path)
     assert {path.relative_to(found).as_posix(): path.read_bytes() for path in found.rglob("*") if path.is_file()} == (
         master.files
     )
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["job.json", "result"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["job.json", "receipt.json", "result"]
     code, out, err = run("results", "j1")
     assert (code, out) == (2, "")
     assert "the result is 4 files: take all with --output DIR, or one with --file NAME" in err
