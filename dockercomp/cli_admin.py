@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from . import images
+from .cli_people import enrolment
 from .client import Client
 from .options import with_client
 from .progress import sending
@@ -40,6 +41,23 @@ def _send(session: Session, client: Client, name: str, archive: images.Archive) 
         return client.push_image(name, archive, told=told)
 
 
+@image.command("pull")
+@click.argument("name")
+@click.option("--platform", default="linux/amd64", show_default=True, help="Which machines it is for.")
+@with_client
+def image_pull(session: Session, client: Client, name: str, platform: str) -> None:
+    """Have the master pull an image from its registry (registry.example.org/team/tool:1.2, or …@sha256:…).
+
+    The tag is resolved once: jobs run in what it means now. Workers pull it from the registry by digest, and from the
+    master where they cannot. The master's own login is used, and each volunteer's own; yours never.
+    """
+    session.say(f"the master pulls {name}")
+    view = client.pull_image(name, platform)
+    session.answer(
+        view, lambda: print(f"{view.pin.name} {view.pin.config_digest} {view.pin.platform} {view.pin.source}")
+    )
+
+
 @image.command("ls")
 @with_client
 def image_ls(session: Session, client: Client) -> None:
@@ -56,7 +74,7 @@ def clients(session: Session, client: Client) -> None:
     """List the machines that lend themselves."""
     found = list(client.clients())
     heads = ("CLIENT", "NAME", "OWNER", "STATE", "CONTAINERS", "RESULTS", "DOES")
-    empty = "no machine lends itself yet; make a token for one: dockercomp token create --owner NAME"
+    empty = "no machine lends itself yet; make a token for one: dockercomp enrolment create --owner NAME"
     session.answer(found, lambda: session.table(heads, map(_row, found), empty))
 
 
@@ -73,12 +91,12 @@ def _row(view: ClientView) -> tuple[str, ...]:
     )
 
 
-@click.group()
+@click.group(hidden=True)
 def token() -> None:
-    """Enrolment tokens: with one a volunteer's machine becomes a client."""
+    """What `enrolment` was called before."""
 
 
-@token.command()
+@enrolment.command()
 @click.option("--owner", required=True, help="Whose machines these are; their results never verify each other alone.")
 @click.option("--uses", type=click.IntRange(1), default=100, show_default=True, help="Machines that may enrol.")
 @click.option("--days", type=click.FloatRange(0, min_open=True), default=30.0, show_default=True, help="Valid so long.")
@@ -89,6 +107,9 @@ def create(session: Session, client: Client, owner: str, uses: int, days: float,
     request = TokenRequest(owner=owner, uses=uses, valid_hours=days * 24, trusted=trusted)
     answer = client.enrolment_token(request)
     session.answer(answer, lambda: print(answer.command))
+
+
+token.add_command(create)
 
 
 @click.command("login-link")

@@ -56,6 +56,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     configure_logging()
     app = Flask("server", static_folder="dashboard/static", template_folder="dashboard/templates")
     services = make_services(settings)
+    app.extensions["dockercomp"] = services  # for whoever must close the store again
     app.config.update(
         SECRET_KEY=services.secrets.flask,
         SESSION_COOKIE_SAMESITE="Lax",

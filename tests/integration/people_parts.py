@@ -1,0 +1,108 @@
+"""A master's application on a real mongod, with every kind of caller: for tests of who may do what."""
+
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from dockercomp.protocol.people import ApiTokenRequest, Role, Scope
+from server.app import create_app
+from server.people import People
+from server.rights import Rights
+from server.settings import Settings
+from server.store import Store, schema
+from server.store.connection import connect
+from server.store.credentials import secret_hash
+from server.tokens import Tokens
+from tests.integration.simulated import Master, Volunteer
+
+PASSWORD = "a long enough password"
+PEOPLE: Mapping[str, Role] = {"root": "admin", "ada": "scientist", "eve": "scientist", "viola": "viewer"}
+
+
+@dataclass
+class World:
+    """`callers` are bearer tokens by the caller's kind; people's names stand for their whole rights."""
+
+    app: Flask
+    store: Store
+    master: Master
+    people: People
+    callers: dict[str, str] = field(default_factory=dict)
+    volunteers: dict[str, Volunteer] = field(default_factory=dict)
+
+    def token(self, person: str, scope: Scope = "admin", *, own: bool = False, days: float = 1.0) -> str:
+        """A token of this person, made as by a session of theirs."""
+        rights = Rights(person, PEOPLE.get(person, "scientist"))
+        return Tokens(self.store).make(rights, ApiTokenRequest(scope=scope, own=own, valid_days=days)).token
+
+    def call(self, method: str, path: str, token: str = "", **options: Any) -> TestResponse:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        return self.app.test_client().open(path, method=method, headers=headers, buffered=True, **options)
+
+    def browser(self, person: str = "") -> FlaskClient:
+        """A browser; with a name, one in which that person is logged in."""
+        client = self.app.test_client()
+        if person:
+            found = self.people.by_name(person)
+            assert found is not None
+            with client.session_transaction() as session:
+                session["_user_id"] = found.get_id()
+        return client
+
+    def enrolled(self) -> tuple[Volunteer, str]:
+        """A new client, and its bearer token."""
+        volunteer = self.master.volunteer()
+        secret = secrets.token_hex(16)
+        volunteer.secret_hash = secret_hash(secret)
+        clients = self.store.database["clients"]
+        clients.update_one({"_id": volunteer.id}, {"$set": {"secret_hash": volunteer.secret_hash}})
+        return volunteer, f"{volunteer.id}.{secret}"
+
+
+@contextmanager
+def world(mongo_uri: str, home: Path) -> Iterator[World]:
+    """With people, their tokens, a client that will hold leases and one that will not."""
+    database = f"test_{secrets.token_hex(6)}"
+    settings = Settings(
+        home=home,
+        host="127.0.0.1",
+        port=1,
+        bind="127.0.0.1",
+        scheme="http",
+        mongo_uri=mongo_uri,
+        database=database,
+        processes=1,
+        threads=4,
+        public_url="",
+    )
+    connection = connect(mongo_uri, database)
+    schema.apply(connection, mongo_uri)
+    app = create_app(settings)
+    store = app.extensions["dockercomp"].store
+    app.config["WTF_CSRF_ENABLED"] = False  # forms are sent here without their page
+    found = World(app, store, Master(store), People(store))
+    for name, role in PEOPLE.items():
+        found.people.add(name, role, PASSWORD)
+        found.callers[name] = found.token(name)
+    found.callers |= {
+        "nobody": "",
+        "ended token": found.token("ada", days=1e-9),
+        "ada to read": found.token("ada", "read"),
+        "ada to submit": found.token("ada", "submit"),
+        "root to read": found.token("root", "read"),
+        "root to submit": found.token("root", "submit"),
+        "root for own jobs": found.token("root", own=True),
+    }
+    for name in ("client", "other client"):
+        found.volunteers[name], found.callers[name] = found.enrolled()
+    yield found
+    store.close()
+    connection.client.drop_database(database)
+    connection.client.close()
