@@ -23,6 +23,7 @@ from server.sources import Sources
 from server.store import Store
 from server.store.connection import Document
 from server.store.contents import Held, read_all
+from server.store.images import pin_of
 from server.tables import Table
 from server.wants import wanted
 
@@ -181,9 +182,10 @@ class Submission:
         if image is None:
             known = ", ".join(sorted({found["name"] for found in self._store.images.all()})) or "none yet"
             raise UnknownImage(
-                f"the master has no image {name}; push it with `dockercomp image push {name}`. It has: {known}"
+                f"the master has no image {name}; push it with `dockercomp image push {name}`, or let the master pull"
+                f" it from its registry with `dockercomp image pull {name}`. It has: {known}"
             )
-        return ImagePin(name=image["name"], config_digest=image["config_digest"], platform=image["platform"])
+        return pin_of(image)
 
 
 def _stages_of(spec: JobSpec, chunks: int) -> Document:

@@ -14,7 +14,10 @@ KNOWN_KEYS = frozenset({
         "DC_NAME",
     "DC_MONGO_HOST", "DC_MONGO_URI", "DC_MONGO_DB", "DC_MONGO_PORT", "DC_WORKERS", "DC_THREADS", "DC_ALLOW_PLAIN_HTTP",
     "DC_PUBLIC_URL", "DC_PRIVATE_URLS", "DC_FETCH", "DC_DOCKER_HOST", "DC_API_TOKEN", "U_DB", "U_USER", "U_PASS",
-    "DC_KEEP_JOBS_DAYS", "DC_KEEP_ADDRESSES_DAYS", "DC_SMTP", "DC_MAIL_FROM",
+    "DC_DISK", "DC_NETWORK_PER_DAY", "DC_HOURS", "DC_WHEN_IDLE", "DC_ON_BATTERY", "DC_UNLIMITED", "DC_REGISTRY_AUTH",
+    "DC_ROOTLESS", "DC_KEEP_JOBS_DAYS", "DC_KEEP_ADDRESSES_DAYS", "DC_SMTP", "DC_MAIL_FROM",
+    "DC_TLS_CERT", "DC_TLS_KEY", "DC_TLS_SELF_SIGNED", "DC_TLS_PIN", "DC_MASTER_KEY", "DC_PROXY_HOPS",
+    "DC_QUOTA_JOBS", "DC_QUOTA_STORED", "DC_QUOTA_CHUNKS", "DC_QUOTA_IMAGES",
 })  # fmt: skip
 
 _BLANKS = " \t\r\v\f"
@@ -61,6 +64,16 @@ def read(path: Path | None, environ: Mapping[str, str] = os.environ) -> dict[str
     values = parse(path.read_text(encoding="utf-8"), str(path)) if path is not None and path.exists() else {}
     values.update({key: environ[key] for key in KNOWN_KEYS if key in environ})
     return {key: value for key, value in values.items() if value != ""}
+
+
+def placed(message: str, path: Path | None) -> str:
+    """The message about a value, which begins with its key, with the line of the file that sets it."""
+    key = message.partition("=")[0]
+    lines = path.read_text(encoding="utf-8").split("\n") if path is not None and path.exists() else []
+    found = [
+        number for number, line in enumerate(lines, 1) if line.strip().removeprefix("export ").startswith(f"{key}=")
+    ]
+    return f"{path}, line {found[-1]}: {message}" if found else message
 
 
 def size(value: str, key: str = "size") -> int:

@@ -308,6 +308,16 @@ ROUTES = (
         views.ImageRegistration,
         views.ImageView,
     ),
+    Route(
+        "image_pull",
+        "POST",
+        "/api/v1/images/pull",
+        "user",
+        "Pull an image from its registry and register it, pinned; answers when it is here.",
+        views.ImagePull,
+        views.ImageView,
+        transfer=True,
+    ),
     # admins
     Route("clients", "GET", "/api/v1/clients", "user", "Clients (?cursor=, ?limit=).", answer=views.ClientPage),
     Route("client", "GET", "/api/v1/clients/<client>", "user", "One client.", answer=views.ClientView),

@@ -33,6 +33,12 @@ class SubmitRequest(Message, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     inputs: list[InputFile] = []
     input_list: str = ""
     """Instead of `inputs`, where there are very many: SHA-256 of an upload with one InputFile as JSON a line."""
+    scientist_key: str = ""
+    """The public key, registered before, of the scientist's signature; the browser has none."""
+    statement: bytes = b""
+    """JSON of signing.Statement."""
+    signature: bytes = b""
+    """signing.sign_statement over these very bytes."""
 
 
 class DigestList(Message, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -52,6 +58,8 @@ class Forecast(Message, frozen=True, kw_only=True):
     seconds_low: float | None = None
     seconds_high: float | None = None
     """How long it may take, where an earlier job tells how long its chunks run."""
+    wants: str = ""
+    """What it needs volunteers' consent to, and how many connected clients give it; empty where nothing."""
     waiting: str = ""
     """Why it would wait; empty where it would not."""
 
@@ -65,6 +73,32 @@ class StageView(Message, frozen=True, kw_only=True):
     """Chunks handed out at least once."""
     accepted: int
     """Chunks with a canonical result."""
+
+
+class TrustView(Message, frozen=True, kw_only=True):
+    """How wrong a job's accepted chunks may be, and what checking them cost."""
+
+    basis: Literal["none", "quorum", "adaptive"]
+    share: float = 0.0
+    """Estimated share of wrong accepted chunks, 0 to 1 …"""
+    low: float = 0.0
+    high: float = 1.0
+    """… and the interval that holds with `confidence`, whatever the liars' plan, as long as they do not share lies."""
+    confidence: float = 0.95
+    accepted: int
+    single: int = 0
+    """Chunks that rest on one client's word."""
+    results: int = 0
+    copies_per_chunk: float = 0.0
+    cpu_s: float | None = None
+    cpu_s_checking: float | None = None
+    """CPU seconds of all results, and of those beyond each chunk's first; None while the job runs."""
+    clients_wrong: int = 0
+    """Clients that were found wrong in this job."""
+    opened_again: int = 0
+    """Chunks that rested on their word alone and were checked again."""
+    closed: bool = False
+    """Whether each client's unchecked results were closed by one more check."""
 
 
 class JobView(Message, frozen=True, kw_only=True):
@@ -100,6 +134,17 @@ class JobView(Message, frozen=True, kw_only=True):
     """Chunks whose result was taken from an earlier job."""
     priority: int = 0
     plots: int = 0
+    trust: TrustView | None = None
+    edition: int = 1
+    """Counts its results: 2 where the first one was withdrawn."""
+    withdrawn: str = ""
+    """Why the result of the edition before was withdrawn."""
+    warning: str = ""
+    """Why a result of another job that it took over or read is not good any more."""
+    wants: str = ""
+    """What it needs volunteers' consent to, and how many connected clients give it; empty where nothing."""
+    scientist_key: str = ""
+    """Fingerprint of the scientist's key that signed it too; empty where only the master did."""
 
 
 class JobPage(Message, frozen=True, kw_only=True):
@@ -220,6 +265,14 @@ class ImageRegistration(Message, frozen=True, kw_only=True, forbid_unknown_field
     archive: str
     """SHA-256 of the archive, uploaded before."""
     size: int
+
+
+class ImagePull(Message, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Asks the master to pull an image from its registry; its tag is resolved once and pinned."""
+
+    name: str
+    """Such as `registry.example.org/team/tool:1.2`; also the name that jobs give."""
+    platform: str = "linux/amd64"
 
 
 class ImageView(Message, frozen=True, kw_only=True):

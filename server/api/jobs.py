@@ -11,18 +11,20 @@ from dockercomp.protocol.orders import ImagePin
 from dockercomp.protocol.views import (
     Forecast,
     ImageList,
+    ImagePull,
     ImageRegistration,
     ImageView,
     JobPage,
     JobView,
     SubmitRequest,
 )
-from server import describing
+from server import describing, registries
 from server.api.auditing import note
 from server.api.responses import message
 from server.api.services import Caller, Services
 from server.forecast import forecast
 from server.store.connection import Document
+from server.store.images import pin_of
 
 
 def submit(services: Services, caller: Caller, body: SubmitRequest) -> Response:
@@ -65,22 +67,39 @@ def image_register(services: Services, caller: Caller, body: ImageRegistration) 
         config_digest, platform = archive_pin(services.settings.home / "blobs" / body.archive[:2] / body.archive)
     except ImageArchiveError as error:
         raise InvalidJob(str(error)) from error
-    name = body.name.removesuffix(":latest")
-    before = services.store.images.named(name)
-    if before is not None and caller.role != "admin" and before.get("owner") != caller.id:
-        raise Forbidden(f"the image {name} was registered by another; choose another name, or ask an admin")
+    pin = ImagePin(name=body.name.removesuffix(":latest"), config_digest=config_digest, platform=platform)
+    return _registered(services, caller, pin, body.archive)
+
+
+def image_pull(services: Services, caller: Caller, body: ImagePull) -> Response:
+    note(subject=body.name, detail=body.platform)
+    _check_owner(services, caller, body.name.removesuffix(":latest"))
+    pulled = registries.pull(services.settings, services.store.blobs, body.name.removesuffix(":latest"), body.platform)
+    return _registered(services, caller, pulled.pin, pulled.archive)
+
+
+def _registered(services: Services, caller: Caller, pin: ImagePin, archive: str) -> Response:
+    """Store what the image is called from now on. Raises Forbidden."""
+    _check_owner(services, caller, pin.name)
     document: Document = {
-        "_id": f"{name} {platform}",
-        "name": name,
-        "platform": platform,
-        "config_digest": config_digest,
-        "archive": body.archive,
-        "size": services.store.blobs.received(body.archive),
+        "_id": f"{pin.name} {pin.platform}",
+        "name": pin.name,
+        "platform": pin.platform,
+        "config_digest": pin.config_digest,
+        "source": pin.source,
+        "archive": archive,
+        "size": services.store.blobs.received(archive),
         "owner": caller.id,
         "created": time.time(),
     }
     services.store.images.register(document)
     return message(_image(document), 201)
+
+
+def _check_owner(services: Services, caller: Caller, name: str) -> None:
+    before = services.store.images.named(name)
+    if before is not None and caller.role != "admin" and before.get("owner") != caller.id:
+        raise Forbidden(f"the image {name} was registered by another; choose another name, or ask an admin")
 
 
 def page_limit() -> int:
@@ -111,8 +130,7 @@ def _pool(services: Services) -> list[Document]:
 
 
 def _image(document: Document) -> ImageView:
-    pin = ImagePin(name=document["name"], config_digest=document["config_digest"], platform=document["platform"])
-    return ImageView(pin=pin, archive=document["archive"], size=document["size"])
+    return ImageView(pin=pin_of(document), archive=document["archive"], size=document["size"])
 
 
 HANDLERS: dict[str, Any] = {
@@ -123,4 +141,5 @@ HANDLERS: dict[str, Any] = {
     "job_cancel": job_cancel,
     "images": images,
     "image_register": image_register,
+    "image_pull": image_pull,
 }

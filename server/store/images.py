@@ -2,7 +2,19 @@
 
 from pymongo.database import Database
 
+from dockercomp.protocol.orders import ImagePin
+
 from .connection import Document, store_errors
+
+
+def pin_of(image: Document) -> ImagePin:
+    """What jobs that name this image are pinned to."""
+    return ImagePin(
+        name=image["name"],
+        config_digest=image["config_digest"],
+        platform=image["platform"],
+        source=image.get("source", ""),
+    )
 
 
 class Images:
@@ -26,5 +38,6 @@ class Images:
             return self._images.find_one({"config_digest": config_digest})
 
     def all(self) -> list[Document]:
+        """By name; of one name the newest first, which is the one that `named` gives."""
         with store_errors():
-            return list(self._images.find().sort("name", 1))
+            return list(self._images.find().sort([("name", 1), ("created", -1)]))

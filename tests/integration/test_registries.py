@@ -14,11 +14,14 @@ import msgspec
 import pytest
 import requests
 
+from dockercomp.client import Client
+from dockercomp.protocol.errors import InvalidJob
 from dockercomp.protocol.messages import PART_LIMIT
 from dockercomp.protocol.orders import ImagePin
 from dockercomp.protocol.registry import RegistryError, Repository, parse
 from dockercomp.protocol.registry_login import BadLogin, Login, logins
-from tests.integration.masters import free_port
+from server.store.blobs import DirectoryBlobs
+from tests.integration.masters import RunningMaster, free_port, running_master
 from tests.integration.test_engine import docker
 from tests.integration.test_images import Parcel, engine, images, parcel, parcels, spooled
 from tests.waiting import wait_until
@@ -300,3 +303,52 @@ def test_credentials_are_not_sent_in_the_clear_where_a_registry_asks_for_it() ->
     found = Repository(parse("r.example/tool"), login(), private=True)
     with pytest.raises(RegistryError, match="in the clear"):
         found._authorization('Bearer realm="http://evil.example/token",service="r"')
+
+
+# --- the master's side ---
+
+
+@pytest.fixture(scope="module")
+def master(registry: RealRegistry, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningMaster]:
+    with running_master(tmp_path_factory.mktemp("master"), DC_REGISTRY_AUTH=str(registry.auth)) as found:
+        yield found
+
+
+def test_the_master_resolves_a_tag_once_and_pins_both_digests(
+    registry: RealRegistry, master: RunningMaster, store: Make, parcels: Callable[..., Parcel], tmp_path: Path
+) -> None:
+    parcel, later = parcels(), parcels()
+    name = repository()
+    pushed = registry.push(parcel, name)
+    with Client(master.url, master.admin_token) as client:
+        view = client.pull_image(f"{registry.host}/{name}:1")
+        assert view.pin.config_digest == parcel.pin.config_digest
+        assert view.pin.source == pushed.source, "a moved tag moves no pin"
+        registry.push(later, name)
+        assert [each.pin for each in client.images() if each.pin.name == view.pin.name] == [view.pin]
+    blob = DirectoryBlobs(master.home / "blobs").open(view.archive)
+    whole = blob.read_at(0, blob.size)
+
+    def stream() -> Iterator[bytes]:
+        yield whole
+
+    assert store(registry.auth).ensure(view.pin, parcel.fetch) and parcel.fetches == []
+    elsewhere = images(store(registry.auth)._engine, tmp_path / "other")
+    elsewhere._engine.remove_image(view.pin.config_digest)
+    assert elsewhere.ensure(view.pin, stream), "what the master keeps is the same image"
+    elsewhere.remove_all()
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("{host}/team/none:1", "has no 1"),
+        ("127.0.0.1:1/team/tool:1", "may not be spoken to"),
+        ("NO", "no image's name"),
+    ],
+)
+def test_what_cannot_be_pulled_is_said_with_the_reason(
+    registry: RealRegistry, master: RunningMaster, name: str, why: str
+) -> None:
+    with Client(master.url, master.admin_token) as client, pytest.raises(InvalidJob, match=why):
+        client.pull_image(name.format(host=registry.host))
