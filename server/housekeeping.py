@@ -16,17 +16,21 @@ import structlog
 from dockercomp.protocol.errors import Unavailable
 from server import lifecycle
 from server.beside import Beside
+from server.closing import Closing
 from server.jobs import InputsOfJobs
 from server.lifecycle import Chunk
+from server.lookback import LookBack
 from server.measuring import Measuring
 from server.notifying import Notifying
 from server.receipts import Receipts
+from server.redoing import Redoing
 from server.reopening import Reopening
 from server.running import able, able_of, running_job
 from server.scheduling import Scheduling
 from server.settings import Settings, read, read_secrets
 from server.sources import Sources
 from server.stages import Stages
+from server.stating import Stating
 from server.store import Store
 from server.store.connection import Document
 from server.tidying import Tidying
@@ -57,6 +61,8 @@ class Housekeeping:
         sources = Sources(store, private_urls=settings.private_urls)
         self._stages = Stages(store, sources)
         self._reopening = Reopening(store)
+        self._look_back, self._redoing = LookBack(store), Redoing(store, self._stages)
+        self._closing, self._bounds = Closing(store), Stating(store)
         self._measuring = Measuring(store, settings.silent_after_s)
         self._tidying = Tidying(store, sources, settings)
         seed = read_secrets(settings.home).signing_seed
@@ -74,6 +80,9 @@ class Housekeeping:
         running = self._store.jobs.running(limit=_MOST_JOBS)
         for job in self._store.jobs.with_open_ranges(now - OPEN_RANGE_S):
             self._try("issue an open range again", self._reissue, job, now - OPEN_RANGE_S)
+        self._try("look back at what wrong clients did", self._look_back.round, running)
+        self._try("run anew what read a changed result", self._redoing.round, running)
+        self._try("give up closing checks", self._closing.give_up, running, now, self._settings.silent_after_s)
         for job in running:
             self._try("move a job on", self._move_on, job, now)
         for job in running:
@@ -84,6 +93,7 @@ class Housekeeping:
             elif job.get("reuse"):
                 self._try("take over earlier results", self._inputs_of_jobs.reuse.take_over, job)
         self._try("measure", self._measuring.measure, running, now)
+        self._try("state how wrong results may be", self._bounds.note, running, now)
         self._try("tidy up", self._tidying.round, now)
         self._try("make receipts", self._make_receipts)
         if self._next_notices is not None and now >= self._next_notices:

@@ -139,7 +139,7 @@ class Inputs:
             assert stage.reads is not None
             below = job["stages"][str(stage.reads)]["total"]
             first, last = plan.group(spec, stage, chunk.index, below)
-            manifest = self._groups(job["_id"], stage.reads, first, last)
+            manifest = self._groups(job["_id"], stage.reads, first, last, chunk.redone)
             pieces = [Piece(name=f"{first + n:09d}", size=size) for n, size in enumerate(manifest.sizes())]
             return ChunkInput(Concatenation(self._store.payloads, self._store.blobs, manifest), pieces)
         below = job["stages"]["0"]
@@ -150,9 +150,9 @@ class Inputs:
         digest = below["manifest"]["digest"]
         return ChunkInput(self.results(digest), self._pieces(digest))
 
-    def _read_group(self, job: str, stage: int, first: int, last: int) -> Manifest:
-        found = self._store.chunks.canonical_results(job, stage, first, last)
-        manifest = Manifest(pack((digest, size) for _, digest, size in found)[0])
+    def _read_group(self, job: str, stage: int, first: int, last: int, redone: int) -> Manifest:
+        """What a reducer reads; `redone` tells what it read before from what it reads when it is run anew."""
+        manifest = Manifest(pack(self._store.reviews.readable(job, stage, first, last))[0])
         if len(manifest) < last - first:
             raise NotFound(f"of the results {first} to {last - 1} only {len(manifest)} are accepted")
         return manifest

@@ -338,12 +338,28 @@ def newly_wrong(chunk: Chunk) -> list[str]:
     return list(dict.fromkeys(r.client for r in chunk.replicas if r.wrong and not r.doubted))
 
 
+def followed_up(chunk: Chunk) -> Chunk:
+    """What follows from its wrong results is noted elsewhere."""
+    if not newly_wrong(chunk):
+        return chunk
+    replicas = tuple(replace(r, doubted=True) if r.wrong else r for r in chunk.replicas)
+    return replace(chunk, replicas=replicas, version=chunk.version + 1)
+
+
+def let_be(chunk: Chunk) -> Chunk:
+    """Nobody else can check a result that was opened for one more opinion: it is accepted on its client's word."""
+    voting = _voting(chunk)
+    if chunk.state != "open" or not chunk.full or len(voting) != 1 or voting[0].doubted:
+        return chunk
+    return _settle(replace(chunk, quorum=1, version=chunk.version + 1))
+
+
 def rejudge(chunk: Chunk) -> Chunk:
-    """Somebody was outvoted here, and of those who outvoted it some were found wrong since: where without these it
-    would not have been decided, it is open again for one opinion more than before."""
+    """Somebody was outvoted here, and of those who outvoted it some were found wrong since: where fewer than two
+    others are left, it is open again for one opinion more than before."""
     firm = [r for r in support(chunk) if not r.doubted]
-    decided = len(firm) >= chunk.quorum or any(r.trusted for r in firm)
-    if decided or not any(r.wrong for r in chunk.replicas):
+    decided = len(firm) >= 2 or any(r.trusted for r in firm)
+    if chunk.state != "accepted" or decided or not any(r.wrong for r in chunk.replicas):
         return chunk
     return _open_for_check(replace(chunk, quorum=chunk.quorum + 1, version=chunk.version + 1))
 

@@ -100,6 +100,13 @@ def group(spec: JobSpec, stage: Stage, index: int, below: int) -> tuple[int, int
     return index * _fan_in(spec), min((index + 1) * _fan_in(spec), below)
 
 
+def readers(spec: JobSpec, stage: Stage, index: int, below: int) -> list[int]:
+    """The chunks of a tree's reduce stage that read the result `index` of the `below` ones of the stage it reads."""
+    near = range(stage.total) if stage.check else (index // _fan_in(spec),)
+    groups = ((reader, group(spec, stage, reader, below)) for reader in near)
+    return [reader for reader, (first, last) in groups if first <= index < last]
+
+
 def _fan_in(spec: JobSpec) -> int:
     return spec.reduce.fan_in if spec.reduce else 0
 

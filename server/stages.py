@@ -5,16 +5,22 @@ import hashlib
 from dockercomp.protocol.bundle import BadBundle
 from dockercomp.protocol.orders import JobSpec
 from server import comparators, plan, result_files
+from server.closing import Closing
 from server.failures import Failures
-from server.manifests import pack
+from server.manifests import Manifest, pack
 from server.merging import LineTooLong, merged
 from server.running import last_stage, running_job, stages_of
 from server.sections import Sections
 from server.sources import Sources
+from server.stating import Stating
 from server.store import Store
 from server.store.blobs import BlobReader, stream
 from server.store.chunks import Failed
 from server.store.connection import Document
+
+
+class NotWhole(Exception):
+    """A result of a stage is not accepted any more: it was opened again in this very moment."""
 
 
 class Stages:
@@ -23,6 +29,8 @@ class Stages:
         self._sources = sources
         self._sections = Sections(store)
         self._failures = Failures(store, sources)
+        self._closing = Closing(store)
+        self._stating = Stating(store)
 
     def advance(self, job: Document) -> bool:
         """Let reducers begin whose inputs are there, and end a running job that is complete or has failed; True where
@@ -34,21 +42,45 @@ class Stages:
         try:
             moved = self._advance(stored, running_job(stored).spec, failed)
         except BadBundle as error:
-            return self._fail(stored["_id"], f"{error}; submit it again with a quorum", {})
+            return self._fail_for_bundle(stored["_id"], error)
         except LineTooLong as error:
             return self._fail(
                 stored["_id"], f"{error}, so sorted results cannot be merged; use sort = false, or partitions = 1", {}
             )
+        except NotWhole:
+            return False
         return moved or self._judge(stored, failed)
+
+    def list_anew(self, job: Document) -> bool:
+        """List what the reducers of a flat job read, of whose map a result has changed; False where the map is not
+        whole. The reducers have to be run anew afterwards."""
+        try:
+            listed = self._for_reducers(job, running_job(job).spec, 0)
+        except NotWhole:
+            return False
+        except BadBundle as error:
+            self._fail_for_bundle(job["_id"], error)
+            return False
+        return self._store.jobs.note(job["_id"], {f"stages.0.{key}": value for key, value in listed.items()})
+
+    def _in_doubt(self, job: Document) -> bool:
+        """Whether results of it may still be opened again, for what was found of their clients, or have changed since
+        they were read."""
+        return self._store.reviews.any_due(job["_id"]) or self._store.findings.any_pending(job["_id"])
 
     def _judge(self, job: Document, failed: dict[int, Failed]) -> bool:
         """End a job whose failed chunks leave nothing to do, or are too many; note those that it has."""
         verdict = self._failures.judge(job, failed)
+        if (verdict.error or verdict.noted) and self._in_doubt(job):
+            return False
         if verdict.error:
             return self._fail(job["_id"], verdict.error, verdict.noted)
         if verdict.noted:
             self._store.jobs.note(job["_id"], verdict.noted)
         return False
+
+    def _fail_for_bundle(self, job: str, error: BadBundle) -> bool:
+        return self._fail(job, f"{error}; submit it again with a quorum", {})
 
     def _fail(self, job: str, error: str, missing: Document) -> bool:
         return self._store.jobs.end(job, "failed", {"error": error, **missing})
@@ -61,7 +93,7 @@ class Stages:
             below = stage["reads"]
             if below is None or stage["limit"] >= stage["total"]:
                 continue
-            complete = done[below] == stages[below]["total"] and self._counted(job, below)
+            complete = done[below] == stages[below]["total"] and self._is_complete(job, spec, below)
             ready = plan.ready(
                 spec,
                 plan.stage_of(stage),
@@ -76,7 +108,10 @@ class Stages:
         # Stages that others read were counted when these were let begin.
         read = {stage["reads"] for stage in stages}
         ends = [number for number in range(len(stages)) if number not in read]
-        return self._finish(job, spec) if all(self._counted(job, number) for number in ends) else moved
+        if not all(self._counted(job, number) for number in ends) or self._in_doubt(job):
+            return moved
+        closed = [self._closing.closed(job, spec, number) for number in range(len(stages))]
+        return self._finish(job, spec) if all(closed) else moved
 
     def _done(self, job: Document, number: int, failed: dict[int, Failed]) -> int:
         """How many chunks of a stage, from its first, exist and are accepted."""
@@ -91,6 +126,14 @@ class Stages:
 
     def _counted(self, job: Document, number: int) -> bool:
         return self._store.chunks.count_accepted(job["_id"], number) == int(job["stages"][str(number)]["total"])
+
+    def _is_complete(self, job: Document, spec: JobSpec, number: int) -> bool:
+        """Whether a stage is accepted, nothing of it is in doubt, and the clients' unchecked results are closed."""
+        return (
+            self._counted(job, number)
+            and not (spec.verify.policy != "none" and self._in_doubt(job))
+            and self._closing.closed(job, spec, number)
+        )
 
     def _whole(self, job: Document, spec: JobSpec, number: int, ready: int) -> bool:
         """Whether all is accepted that the next reducers of a tree read, up to the one before `ready`. What is neither
@@ -113,6 +156,8 @@ class Stages:
     def _manifest(self, job: Document, number: int) -> tuple[str, int]:
         results = self._store.chunks.canonical_results(job["_id"], number)
         packed, size = pack((digest, length) for _, digest, length in results)
+        if len(Manifest(packed)) < job["stages"][str(number)]["total"]:
+            raise NotWhole
         return self._store.blobs.put(packed), size
 
     def _finish(self, job: Document, spec: JobSpec) -> bool:
@@ -132,7 +177,8 @@ class Stages:
         if result["bundled"]:
             listed, files = result_files.make(self._store, results)
             result |= {"files": files, "file_table": listed}
-        return self._store.jobs.end(job["_id"], "completed", {"result": result, "receipt_due": True})
+        ended = {"result": result, "receipt_due": True, "trust": self._stating.final(job)}
+        return self._store.jobs.complete(job["_id"], job.get("reviews"), ended)
 
     def _checked(self, job: Document, spec: JobSpec) -> str:
         """Why a tree's reducer may not be used so; empty where reducing its sample in two steps gave the same."""
@@ -166,7 +212,7 @@ class Stages:
 def _not_begun(job: Document) -> bool:
     """Whether its chunks are not all in the state that counts: it waits for others' results, takes over its own, or is
     being opened again."""
-    return bool(job.get("waits_for") or job.get("reuse") or job.get("reopening"))
+    return bool(job.get("waits_for") or job.get("reuse") or job.get("reopening") or job.get("reviewing"))
 
 
 _VERDICTS = ("returned", "wrong", "failed")

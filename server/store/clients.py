@@ -180,6 +180,43 @@ class Clients:
             with store_errors():
                 self._quick.bulk_write(writes, ordered=False)
 
+    def found_wrong(self, client: str, job: str, reason: str) -> None:
+        """It was found wrong in a job: durable, where what a sync counted of it may be lost."""
+        with store_errors():
+            self._clients.update_one(
+                {"_id": client, f"findings.{job}": {"$exists": False}},
+                [{"$set": {"marked": {"$literal": reason}, f"findings.{job}": _finding(reason)}}],
+            )
+
+    def cleared(self, client: str, job: str, results: int) -> None:
+        """So many results of it in a job were not wrong after all: nothing of that is left on it. Safe to repeat."""
+        wrong = {"$max": [0, {"$subtract": [{"$ifNull": ["$counters.wrong", 0]}, results]}]}
+        left = {"$arrayToObject": {"$filter": {"input": _PAIRS, "cond": {"$ne": ["$$this.k", job]}}}}
+        agreed = {"$cond": [{"$gt": ["$counters.wrong", 0]}, "$counters.agreed", "$counters.valid"]}
+        with store_errors():
+            self._clients.update_one(
+                {"_id": client, f"findings.{job}": {"$exists": True}},
+                [
+                    {"$set": {"counters.wrong": wrong, "findings": left}},
+                    {
+                        "$set": {
+                            "counters.agreed": {"$ifNull": [agreed, 0]},
+                            "marked": {"$ifNull": [{"$last": _REASONS}, ""]},
+                        }
+                    },
+                    {"$unset": f"counters.jobs.{job}.wrong"},
+                ],
+            )
+
+    def forgive(self, client: str, by: str, reason: str) -> bool:
+        """A fresh start, given by an admin: nothing that was found of it counts any more, and it is new again. False
+        where there is no such client."""
+        forgiven = {"by": {"$literal": by}, "reason": {"$literal": reason}, "at": DATABASE_TIME}
+        fresh: Document = {"findings": {"$literal": {}}, "marked": "", "forgiven": forgiven}
+        fresh |= {"counters.jobs": {"$literal": {}}, **{f"counters.{key}": 0 for key in (*_COUNTED, "valid")}}
+        with store_errors():
+            return bool(self._clients.update_one({"_id": client}, [{"$set": fresh}]).matched_count)
+
     def forget_addresses(self, before: float) -> int:
         """Forget where clients called from that were not heard of since `before`; returns of how many."""
         with store_errors():
@@ -211,3 +248,12 @@ class Clients:
         path = f"counters.jobs.{job}"
         with store_errors():
             self._quick.update_many({path: {"$exists": True}}, {"$unset": {path: ""}})
+
+
+_PAIRS = {"$objectToArray": {"$ifNull": ["$findings", {}]}}
+"""What was found of a client, by job."""
+_REASONS = {"$map": {"input": _PAIRS, "in": "$$this.v.reason"}}
+
+
+def _finding(reason: str) -> Document:
+    return {"reason": {"$literal": reason}, "at": DATABASE_TIME}

@@ -1,0 +1,70 @@
+"""Duty: closing checks. Before a stage of an adaptive job counts as complete, of each client's results that nobody
+checked one, drawn among all of them, is given to another client: whoever lied towards the end is found out by chance,
+and then all of its results are looked at again.
+
+Not closed are results of trusted clients, and of a client for whom no other one is connected that could check: after
+WAIT_S its word is taken, and the stated bound is as wide as it then is.
+"""
+
+from collections.abc import Sequence
+
+from dockercomp.protocol.orders import JobSpec
+from server import lifecycle
+from server.amending import Amending
+from server.lifecycle import Chunk
+from server.running import able, rules_of, running_job
+from server.store import Store
+from server.store.connection import Document
+
+WAIT_S = 60.0
+"""How long a closing check waits for somebody who can do it."""
+
+
+class Closing:
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._amending = Amending(store)
+
+    def closed(self, job: Document, spec: JobSpec, stage: int) -> bool:
+        """Whether the results of a stage, all accepted, are closed; asks for the checks that are missing. Safe to
+        repeat. A round trip for a stage without single results, up to six for others."""
+        if not rules_of(spec, stage).full:
+            return True
+        sole = self._store.reviews.sole_by_client(job["_id"], stage)
+        if not sole:
+            return True
+        asked = self._store.closings.of_stage(job["_id"], stage)
+        drawn = {client: chunk for client, (_, chunk) in sole.items() if client not in asked}
+        if drawn:
+            asked = self._store.closings.ask(job["_id"], stage, drawn)
+        return self._follow([each for each in asked.values() if each["state"] == "asked"])
+
+    def give_up(self, jobs: Sequence[Document], now: float, silent_after_s: float) -> int:
+        """Take the word of clients whose results nobody could check for WAIT_S; returns of how many."""
+        by_id = {job["_id"]: job for job in jobs}
+        waiting = [each for each in self._store.closings.asked_before(now - WAIT_S) if each["job"] in by_id]
+        pool = self._store.clients.alive_since(now - silent_after_s) if waiting else []
+        chunks = {chunk.id: chunk for chunk in self._store.chunks.by_ids([each["chunk"] for each in waiting])}
+        alone = [
+            (each["_id"], chunk)
+            for each in waiting
+            if (chunk := chunks.get(each["chunk"])) is not None and _nobody_can(chunk, by_id[each["job"]], pool)
+        ]
+        stored = {before.id for before, _ in self._amending.change([(c, lifecycle.let_be(c)) for _, c in alone])}
+        given_up = [closing for closing, chunk in alone if chunk.id in stored]
+        self._store.closings.move(given_up, "given up")
+        return len(given_up)
+
+    def _follow(self, asked: Sequence[Document]) -> bool:
+        """Open the chunks that are to be checked, and note the checks that are done; whether all are."""
+        chunks = self._store.chunks.by_ids([each["chunk"] for each in asked])
+        to_open = [chunk for chunk in chunks if lifecycle.sole(chunk)]
+        self._amending.change([(chunk, lifecycle.recheck(chunk)) for chunk in to_open])
+        done = {chunk.id for chunk in chunks if chunk.state == "accepted" and not lifecycle.sole(chunk)}
+        self._store.closings.move([each["_id"] for each in asked if each["chunk"] in done], "closed")
+        return all(each["chunk"] in done for each in asked)
+
+
+def _nobody_can(chunk: Chunk, job: Document, pool: Sequence[Document]) -> bool:
+    others = set(able(running_job(job), pool)) - set(lifecycle.barred_clients(chunk))
+    return chunk.state == "open" and not others and not lifecycle.live_leases(chunk)
