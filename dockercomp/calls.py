@@ -85,7 +85,7 @@ class Calls:
 
     def _submit(self, master: Master, chunk_size: int) -> Job:
         spec = spec_of(self._options, self.name, f"{PACKAGE}.calls:run")
-        check_image(master, spec)
+        pin = check_image(master, spec)
         with tempfile.TemporaryDirectory(prefix="dockercomp-") as folder:
             self._write_folder(Path(folder))
             program = send_program(master, Path(folder))
@@ -96,7 +96,7 @@ class Calls:
             request = SubmitRequest(spec=spec, program=program, inputs=files)
         else:
             request = SubmitRequest(spec=spec, program=program, input_list=_send_list(master, files))
-        view = hand_in(master, request)
+        view = hand_in(master, request, pin)
         return Job(master, view.id, view)
 
     def _number(self, function: Callable[..., Any]) -> int:

@@ -59,6 +59,8 @@ def submit(
         session.say("note: volunteers can read the program and the data that they compute on")
         with sending(session.err) as told:
             made = client.submit_collected(job, found, tell=session.say, told=told)
+    if made.submitted and made.submitted.wants:
+        session.say(f"note: {made.submitted.wants}")
     if watch or output:
         session.say(f"job {made.id} is submitted")
         return follow(session, made, output)
@@ -131,6 +133,8 @@ def _forecast_facts(forecast: Forecast, found: Collected, unsent: int) -> list[t
         facts.append(("takes", f"about {span(forecast.seconds_low)} to {span(forecast.seconds_high)}"))
     else:
         facts.append(("takes", "unknown: no job of this name has told yet how long a chunk runs"))
+    if forecast.wants:
+        facts.append(("wants", forecast.wants))
     if forecast.waiting:
         facts.append(("waits", forecast.waiting))
     return facts

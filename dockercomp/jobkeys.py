@@ -15,12 +15,13 @@ from .notation import (
     integer,
     number,
     size,
+    some,
     text,
     texts,
     values,
     variable,
 )
-from .protocol.orders import BYTE_SPLITS, NUMBER_SPLITS, ColumnRule, PlotSpec, Split, VerifySpec
+from .protocol.orders import BYTE_SPLITS, CAPABILITIES, DEVICES, NUMBER_SPLITS, ColumnRule, PlotSpec, Split, VerifySpec
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,15 @@ JOB = Table(
             }
         ),
         "resources": Table({"cpus": number, "memory": size, "disk": size, "time_limit": duration}),
+        "wants": Table(
+            {
+                "network": flag,
+                "writable_root": flag,
+                "capabilities": some(*sorted(CAPABILITIES)),
+                "devices": some(*sorted(DEVICES)),
+                "reason": text,
+            }
+        ),
         "environment": Named(variable),
         "plots": Rows(_PLOT),
     },

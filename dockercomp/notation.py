@@ -109,6 +109,12 @@ def choice(*names: str) -> Reader:
     return read
 
 
+def some(*names: str) -> Reader:
+    """A list of some of these."""
+    one = choice(*names)
+    return lambda value: [one(each) for each in texts(value)]
+
+
 def nearest(word: object, names: tuple[str, ...]) -> str:
     """`; did you mean …?`, or nothing where no name is near."""
     near = get_close_matches(str(word), names, 1)

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import msgspec
 
-from . import jobfolder
+from . import jobfolder, keys
 from .inputs import Collected
 from .jobfolder import JobFolder
 from .master import Master
 from .notation import nearest
 from .protocol.errors import UnknownImage
-from .protocol.orders import JobSpec
+from .protocol.orders import ImagePin, JobSpec
 from .protocol.views import Forecast, ImageList, JobView, SubmitRequest
 
 Tell = Callable[[str], None]
@@ -42,12 +42,12 @@ def submit(
     input changed meanwhile.
     """
     spec = folder.spec if reuse is None else msgspec.structs.replace(folder.spec, reuse=reuse)
-    _check_image_of(master, folder, spec)
+    pin = _check_image_of(master, folder, spec)
     program = send_program(master, folder.path)
     send_inputs(master, inputs, tell, told)
     if len(inputs) <= MOST_INLINE:
-        return hand_in(master, SubmitRequest(spec=spec, program=program, inputs=list(inputs)), key)
-    return hand_in(master, SubmitRequest(spec=spec, program=program, input_list=send_list(master, inputs)), key)
+        return hand_in(master, SubmitRequest(spec=spec, program=program, inputs=list(inputs)), pin, key)
+    return hand_in(master, SubmitRequest(spec=spec, program=program, input_list=send_list(master, inputs)), pin, key)
 
 
 def forecast(master: Master, folder: JobFolder, inputs: Collected) -> Forecast:
@@ -100,9 +100,16 @@ def send_program(master: Master, folder: Path) -> str:
     return packed.digest
 
 
-def hand_in(master: Master, request: SubmitRequest, key: str = "") -> JobView:
-    """Submit what was uploaded; a repeated `key` gives the job it made before. Raises InvalidJob, UnknownImage."""
-    headers = {"Idempotency-Key": key or str(uuid.uuid4())}
+def hand_in(master: Master, request: SubmitRequest, pin: ImagePin | None, key: str = "") -> JobView:
+    """Sign and submit what was uploaded; a repeated `key` gives the job it made before.
+
+    `pin` is what check_image found. Raises InvalidJob, UnknownImage, and as keys.signing_key does.
+    """
+    key = key or str(uuid.uuid4())
+    signing_key = keys.signing_key(master) if pin is not None else None
+    if signing_key is not None and pin is not None:
+        request = signing_key.sign(request, pin, key)
+    headers = {"Idempotency-Key": key}
     return master.call("submit", JobView, request, headers=headers, timeout=_patience(request))
 
 
@@ -111,21 +118,24 @@ def _patience(request: SubmitRequest) -> float | None:
     return 600.0 if request.input_list else None
 
 
-def check_image(master: Master, spec: JobSpec) -> None:
-    """Raises UnknownImage naming those that the master has."""
+def check_image(master: Master, spec: JobSpec) -> ImagePin | None:
+    """How the master pins the job's image; None where only it can tell. Raises UnknownImage, naming those it has."""
     name = spec.image
-    known = {image.pin.name for image in master.call("images", ImageList).images}
-    if name and "@" not in name and not known & {name, name.removesuffix(":latest")}:
-        near = nearest(name, tuple(known))
-        push = f"push it first: dockercomp image push {name}" + (
-            f" (it has {', '.join(sorted(known))})" if known else ""
-        )
-        raise UnknownImage(f"the master does not have the image {name}{f'{near} Else' if near else ';'} {push}")
+    if not name:
+        return ImagePin(name="", config_digest="", platform="")
+    known = [image.pin for image in master.call("images", ImageList).images]
+    found = next((pin for pin in known if pin.name in (name, name.removesuffix(":latest"))), None)
+    if found is not None or "@" in name:
+        return found
+    names = sorted({pin.name for pin in known})
+    near = nearest(name, tuple(names))
+    push = f"push it first: dockercomp image push {name}" + (f" (it has {', '.join(names)})" if names else "")
+    raise UnknownImage(f"the master does not have the image {name}{f'{near} Else' if near else ';'} {push}")
 
 
-def _check_image_of(master: Master, folder: JobFolder, spec: JobSpec) -> None:
+def _check_image_of(master: Master, folder: JobFolder, spec: JobSpec) -> ImagePin | None:
     """The same, naming the line of the job file."""
     try:
-        check_image(master, spec)
+        return check_image(master, spec)
     except UnknownImage as error:
         raise UnknownImage(str(folder.file.error("image", str(error)))) from error

@@ -8,8 +8,9 @@ import msgspec
 
 from dockercomp.protocol.messages import Allocation, AppliedAllocation, Ceiling, ContainerReport, Machine
 from dockercomp.protocol.orders import ImagePin
+from dockercomp.protocol.signing import fingerprint
 from dockercomp.protocol.views import ChunkView, ClientView, JobView, ReplicaView, StageView
-from server import eta
+from server import eta, wants
 from server.eta import Runs, Sample
 from server.lifecycle import Chunk
 from server.running import able_of, containers_of, only_people, rules_of, running_job, stages_of, unfit
@@ -46,6 +47,8 @@ def job(document: Document, pool: Sequence[Document]) -> JobView:
         reused=document.get("reused", 0),
         priority=document["spec"].get("priority", 0),
         plots=len(document["spec"].get("plots", [])),
+        wants=wants.said(running_job(document).spec, pool),
+        scientist_key=fingerprint(document["scientist_key"]) if document.get("scientist_key") else "",
     )
 
 

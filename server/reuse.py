@@ -11,7 +11,7 @@ from itertools import islice
 
 import msgspec
 
-from dockercomp.protocol.orders import NUMBER_SPLITS, ImagePin, InputSpec, JobSpec
+from dockercomp.protocol.orders import NUMBER_SPLITS, ImagePin, InputSpec, JobSpec, WantsSpec
 from server import lifecycle, splitting
 from server.lifecycle import Chunk
 from server.running import rules_of
@@ -35,6 +35,8 @@ def recipe(spec: JobSpec, pin: ImagePin, program: str) -> str:
     asked = msgspec.to_builtins(spec)
     decides = {key: asked.get(key) for key in ("map", "combine", "environment", "setup", "verify")}
     decides["input"] = {key: value for key, value in asked["input"].items() if key in _HOW_CUT}
+    if spec.wants != WantsSpec():
+        decides["wants"] = msgspec.to_builtins(spec.wants)
     decides["partitions"] = spec.reduce.partitions if spec.reduce else 1
     decides |= {"image": pin.config_digest, "platform": pin.platform, "program": program}
     return hashlib.sha256(msgspec.json.encode(decides, order="deterministic")).hexdigest()

@@ -11,7 +11,16 @@ from collections.abc import Iterator
 import msgspec
 
 from .errors import InvalidJob
-from .orders import BYTE_SPLITS, NUMBER_SPLITS, InputSpec, JobSpec, ResourcesSpec
+from .orders import (
+    BYTE_SPLITS,
+    CAPABILITIES,
+    DEVICES,
+    NUMBER_SPLITS,
+    InputSpec,
+    JobSpec,
+    ResourcesSpec,
+    wants_of,
+)
 from .program_rules import PLACEHOLDERS, command_line, placeholders, programs
 from .result_rules import plots, verification
 from .violation import Violation
@@ -32,6 +41,7 @@ MOST_PRIORITY = 100
 MOST_NOTIFY = 10
 LONGEST_ADDRESS = 2000
 LONGEST_ENVIRONMENT = 64 * 1024
+LONGEST_REASON = 500
 
 _NAME = re.compile(r"\w[\w .+-]{0,99}")
 _IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]{0,254}")
@@ -63,6 +73,7 @@ def violations(spec: JobSpec) -> Iterator[Violation]:
     yield from programs(spec)
     yield from verification(spec.verify)
     yield from _resources(spec.resources)
+    yield from _wants(spec)
     yield from _environment(spec.environment)
     yield from plots(spec.plots)
 
@@ -151,6 +162,24 @@ def _resources(spec: ResourcesSpec) -> Iterator[Violation]:
         yield Violation("resources.disk", "must be between 1 MiB and 16 TiB")
     if not 0.1 <= spec.time_limit <= LONGEST_TIME:
         yield Violation("resources.time_limit", "must be between 0.1 s and 30 days")
+
+
+def _wants(spec: JobSpec) -> Iterator[Violation]:
+    wants = spec.wants
+    for key, asked, known in (
+        ("capabilities", wants.capabilities, CAPABILITIES),
+        ("devices", wants.devices, DEVICES),
+    ):
+        for each in asked:
+            if each not in known:
+                way_out = f"cannot be had, whoever allows it; there are {', '.join(sorted(known))}"
+                yield Violation(f"wants.{key}", f"{each[:100]!r} {way_out}")
+        if len(asked) > len(set(asked)):
+            yield Violation(f"wants.{key}", "names something twice")
+    if len(wants.reason) > LONGEST_REASON:
+        yield Violation("wants.reason", f"is over {LONGEST_REASON} characters; a sentence is enough")
+    if wants.reason and not wants_of(wants, spec.resources.disk):
+        yield Violation("wants.reason", "gives a reason, but nothing is wanted")
 
 
 def _environment(environment: dict[str, str]) -> Iterator[Violation]:

@@ -12,7 +12,7 @@ from nacl.exceptions import BadSignatureError
 from nacl.signing import SigningKey, VerifyKey
 
 from .messages import Message, SignedOrder
-from .orders import JobOrder, encode_order
+from .orders import JobOrder
 
 _ORDER_DOMAIN = b"dockercomp job order v1\n"
 _STATEMENT_DOMAIN = b"dockercomp scientist's statement v1\n"
@@ -74,8 +74,9 @@ def statement_is_genuine(statement: bytes, signature: bytes, key: str) -> bool:
 
 
 def states(statement: Statement, order: JobOrder) -> bool:
-    """Whether the order is the one that the scientist signed: the same but for the job's id, to the last byte."""
-    return encode_order(replace(order, job="")) == encode_order(replace(statement.order, job=""))
+    """Whether the order is the one that the scientist signed: the same but for the job's id."""
+    signed = statement.order
+    return replace(order, job=signed.job) == signed and _as_text(order.parameters) == _as_text(signed.parameters)
 
 
 def prove_possession(seed: bytes) -> bytes:
@@ -86,6 +87,10 @@ def prove_possession(seed: bytes) -> bytes:
 def possesses(key: str, signature: bytes) -> bool:
     """Whether whoever made the signature holds the private part of `key`."""
     return _is_genuine(_POSSESSION_DOMAIN, key.encode(), signature, key)
+
+
+_as_text = msgspec.json.Encoder().encode
+"""Tells 1, 1.0 and true apart, and the order of the parameters, as == does not."""
 
 
 def _sign(domain: bytes, body: bytes, seed: bytes) -> bytes:

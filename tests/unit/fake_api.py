@@ -271,7 +271,7 @@ def serving() -> Iterator[FakeMaster]:
                 self.end_headers()
                 self.wfile.write(data)
 
-        do_PUT = do_POST = do_GET  # noqa: N815
+        do_PUT = do_POST = do_DELETE = do_GET  # noqa: N815
 
         def log_message(self, *_: object) -> None:
             pass

@@ -14,6 +14,7 @@ from dockercomp.protocol.orders import (
     ReduceSpec,
     ResourcesSpec,
     VerifySpec,
+    WantsSpec,
 )
 
 GOOD = JobSpec(
@@ -63,6 +64,8 @@ def broken(**changes: object) -> list[str]:
             "reduce": ReduceSpec(command=["x"], partitions=1000, sort=True),
         },
         {"reduce": ReduceSpec(command=["x", "{inputs}"], fan_in=16, sort=True)},
+        {"wants": WantsSpec(network=True, capabilities=["CHOWN"], devices=["/dev/kvm"], reason="To fetch tiles.")},
+        {"wants": WantsSpec(reason="Large maps."), "resources": ResourcesSpec(disk=5 * 2**30)},
         {"verify": VerifySpec(compare="image", pixel=3)},
         {"verify": VerifySpec(compare="csv", ulp=1, columns={"a b": ColumnRule(compare="number", atol=0.1)})},
         {"setup": ["sh", "-c", "true"], "priority": -100, "notify": ["https://h/x?y", "mailto:a@b"]},
@@ -76,6 +79,11 @@ def test_a_job_that_can_run_breaks_no_rule(changes: dict[str, object]) -> None:
 @pytest.mark.parametrize(
     ("changes", "path"),
     [
+        ({"wants": WantsSpec(capabilities=["SYS_ADMIN"])}, "wants.capabilities"),
+        ({"wants": WantsSpec(capabilities=["CHOWN", "CHOWN"])}, "wants.capabilities"),
+        ({"wants": WantsSpec(devices=["/dev/sda"])}, "wants.devices"),
+        ({"wants": WantsSpec(network=True, reason="x" * 501)}, "wants.reason"),
+        ({"wants": WantsSpec(reason="just so")}, "wants.reason"),
         ({"name": ""}, "name"),
         ({"name": "a/b"}, "name"),
         ({"name": "a\n"}, "name"),
