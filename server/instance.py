@@ -21,7 +21,7 @@ from dockercomp.protocol.people import ApiTokenRequest
 from dockercomp.protocol.signing import public_key
 from dockercomp.protocol.transport import Connection
 from dockercomp.protocol.views import Health
-from server import tls, warnings
+from server import signing_keys, tls, warnings
 from server.audit import SERVER, Audit
 from server.people import People
 from server.rights import Rights
@@ -43,8 +43,9 @@ class InstanceError(RuntimeError):
     """The master cannot be brought up; the message says why and what to do."""
 
 
-def start(settings: Settings, say: Say) -> None:
-    """Bring up MongoDB (the embedded one, unless another is configured) and the master; returns when it is ready."""
+def start(settings: Settings, say: Say, *, new_key: bool = False) -> None:
+    """Bring up MongoDB (the embedded one, unless another is configured) and the master; returns when it is ready. With
+    `new_key` the master signs with another key from now on, which the old one has signed."""
     _check_port(settings)
     settings.home.mkdir(parents=True, exist_ok=True)
     settings = with_certificate(settings)
@@ -58,6 +59,9 @@ def start(settings: Settings, say: Say) -> None:
             mongod.prepare(settings.home, settings.database)
         with _open(settings) as store:
             _prepare(settings, store)
+            if new_key:
+                key = signing_keys.rotate(settings.home, store)
+                say(f"signing key  {key}\n             (new, and signed by the one before it)")
         supervisor.reload(settings.home, "server", [*programs, *_master(settings)])
         _wait_ready(settings)
     except BaseException:
@@ -159,6 +163,7 @@ def _open(settings: Settings) -> Store:
 
 def _prepare(settings: Settings, store: Store) -> None:
     """Indexes, the installation's identity, the first admin and the credentials of this machine's command line."""
+    signing_keys.finish(settings.home, store)
     own = read_secrets(settings.home)
     mine = {"public_key": public_key(own.signing_seed), "blob_store": own.blob_store}
     stored = store.duties.identity(mine)
