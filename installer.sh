@@ -7,6 +7,8 @@ set -eu
 # The master fills these in when it serves this script.
 DC_SERVED_URL=''
 DC_SERVED_TOKEN=''
+DC_SERVED_PIN=''
+DC_SERVED_KEY=''
 
 usage() {
   cat <<'END'
@@ -19,6 +21,7 @@ Install the dockerComp worker on this machine and start it. Run it again to brin
   --token TOKEN        the enrolment token that an admin gave you
   --prefix DIR         where everything is put (DC_HOME; default: /var/lib/dockercomp as root, else
                        ~/.local/share/dockercomp)
+  --tls-pin PRINT      trust the master's certificate by its fingerprint alone, sha256:… (DC_TLS_PIN)
   --allow-plain-http   speak to a master beyond this machine without TLS: only in a network of your own
   --yes                do not ask
   --dry-run            say what would be done, change nothing
@@ -60,7 +63,7 @@ main() {
 options() {
   while [ $# -gt 0 ]; do
     case $1 in
-      --host | --port | --token | --prefix) [ $# -ge 2 ] || fail "$1 needs a value; see --help" ;;
+      --host | --port | --token | --prefix | --tls-pin) [ $# -ge 2 ] || fail "$1 needs a value; see --help" ;;
     esac
     case $1 in
       --help | -h) usage && exit 0 ;;
@@ -73,6 +76,7 @@ options() {
       --port) port=$2 && shift ;;
       --token) token=$2 && shift ;;
       --prefix) DC_HOME=$2 && shift ;;
+      --tls-pin) DC_TLS_PIN=$2 && shift ;;
       *) fail "unknown option $1; see --help" ;;
     esac
     shift
@@ -102,6 +106,9 @@ find_settings() {
     read_configuration "$clone/configuration"
     token=${token:-${DC_TOKEN:-}}
   fi
+  # Who serves this script over a pinned connection says whom to trust from then on.
+  DC_TLS_PIN=${DC_TLS_PIN:-$DC_SERVED_PIN} DC_MASTER_KEY=${DC_MASTER_KEY:-$DC_SERVED_KEY}
+  [ -z "$DC_TLS_PIN" ] || DC_SCHEME=${DC_SCHEME:-https}
   DC_HOME=${DC_HOME:-$usual}
   case $DC_HOME in /*) ;; *) DC_HOME=$PWD/$DC_HOME ;; esac
   case $DC_HOME in *[!A-Za-z0-9._/@,+-]*) fail "DC_HOME=$DC_HOME: use a path of letters, digits and ._/@,+- only" ;; esac
@@ -109,6 +116,7 @@ find_settings() {
   [ -z "$plain" ] || DC_ALLOW_PLAIN_HTTP=yes
   export DC_HOME DC_HOST DC_PORT DC_SCHEME
   url=$DC_SCHEME://$DC_HOST:$DC_PORT
+  case $DC_SCHEME:$DC_TLS_PIN in http:?*) fail "DC_TLS_PIN pins a certificate, and plain HTTP shows none: use https (DC_SCHEME=https)" ;; esac
   case $DC_SCHEME:$DC_HOST:${DC_ALLOW_PLAIN_HTTP:-} in
     http:127.* | http:localhost:* | http:\[::1]:* | https:* | http:*:yes) ;;
     *) fail "$url is plain HTTP beyond this machine: others on the way could read and change what is sent. Use https, or add --allow-plain-http if the network is your own." ;;
@@ -188,12 +196,25 @@ need_python() {
 
 # The wheel, its locked requirements and their description from the master, checked, and unpacked in $scratch/code.
 fetch_worker() {
-  python3 - "$url" "$scratch" <<'END' || exit 1
-import hashlib, json, os, re, sys, urllib.error, urllib.request, zipfile
+  python3 - "$url" "$scratch" "$DC_TLS_PIN" <<'END' || exit 1
+import hashlib, http.client, json, os, re, ssl, sys, urllib.error, urllib.request, zipfile
 
-url, scratch = sys.argv[1:]
+url, scratch, pin = sys.argv[1:]
 local = re.match(r"https?://(127\.|localhost|\[::1\])", url)
-opener = urllib.request.build_opener(*([urllib.request.ProxyHandler({})] if local else []))
+trust = ssl._create_unverified_context() if pin else ssl.create_default_context()
+
+class Connection(http.client.HTTPSConnection):
+    def connect(self):
+        super().connect()
+        shown = "sha256:" + hashlib.sha256(self.sock.getpeercert(binary_form=True)).hexdigest()
+        if pin and shown != "sha256:" + pin.lower().partition(":")[2].replace(":", ""):
+            sys.exit(f"error: {url} shows the certificate {shown}, not the pinned {pin}: this is not your master, or its certificate was changed. Ask its admin.")
+
+class Https(urllib.request.HTTPSHandler):
+    def https_open(self, request):
+        return self.do_open(Connection, request, context=trust)
+
+opener = urllib.request.build_opener(Https, *([urllib.request.ProxyHandler({})] if local else []))
 
 def get(path):
     try:
@@ -264,6 +285,8 @@ write_configuration() {
   set_key DC_HOST "$DC_HOST"
   set_key DC_PORT "$DC_PORT"
   set_key DC_SCHEME "$DC_SCHEME"
+  set_key DC_TLS_PIN "$DC_TLS_PIN"
+  set_key DC_MASTER_KEY "$DC_MASTER_KEY"
   set_key DC_TOKEN "$token"
   set_key DC_ALLOW_PLAIN_HTTP "${DC_ALLOW_PLAIN_HTTP:-}"
   set_key DC_DOCKER_HOST "$DC_DOCKER_HOST"

@@ -24,6 +24,7 @@ from .protocol.views import (
     ClientPage,
     ClientView,
     ImageList,
+    ImagePull,
     ImageRegistration,
     ImageView,
     JobPage,
@@ -35,17 +36,19 @@ from .protocol.views import (
 from .submission import Tell, Told
 
 T = TypeVar("T")
+_LONGEST_PULL_S = 3600.0
 
 
 class Client:
     """One scientist's access to one master. May be used by several threads at once."""
 
-    def __init__(self, url: str = "", token: str = "", *, retries: int = 3) -> None:
-        """Without `url` and `token`: those that environment or files name. Raises as credentials.find does."""
+    def __init__(self, url: str = "", token: str = "", *, retries: int = 3, pin: str = "") -> None:
+        """Without `url` and `token`: those that environment or files name; so also `pin`, the fingerprint of the one
+        certificate to trust. Raises as credentials.find does."""
         if not (url and token):
             found = credentials.find(url, token)
             url, token = found.url, found.token
-        self.master = Master(url, token, retries=retries)
+        self.master = Master(url, token, retries=retries, pin=pin or credentials.pin_of(url))
         """The routes themselves."""
 
     def __enter__(self) -> Self:
@@ -132,6 +135,14 @@ class Client:
             self.master.upload(archive.digest, archive.size, source, submission.counted(told, archive.size))
         request = ImageRegistration(name=name, archive=archive.digest, size=archive.size)
         return self.master.call("image_register", ImageView, request)
+
+    def pull_image(self, name: str, platform: str = "linux/amd64") -> ImageView:
+        """Have the master pull an image from its registry; its tag is pinned now. Returns once it is there.
+
+        Raises InvalidJob where it cannot be had.
+        """
+        request = ImagePull(name=name, platform=platform)
+        return self.master.call("image_pull", ImageView, request, timeout=_LONGEST_PULL_S)
 
     # --- admins ----------------------------------------------------------------------------------------------------
 

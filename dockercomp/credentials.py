@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from .machine.home import default_home
+from .protocol import pins
 from .protocol.errors import DockercompError, Forbidden, Unauthorized
 
 DEFAULT_URL = "http://127.0.0.1:8080"
@@ -22,6 +23,8 @@ class CredentialsError(DockercompError):
 class Credentials:
     url: str
     token: str
+    pin: str = ""
+    """Fingerprint of the one certificate that the master may show; empty: what this machine's authorities signed."""
 
 
 def find(url: str = "", token: str = "", environ: Mapping[str, str] = os.environ) -> Credentials:
@@ -37,13 +40,31 @@ def find(url: str = "", token: str = "", environ: Mapping[str, str] = os.environ
     if not token:
         raise Unauthorized(_missing(url, environ))
     _check_plain(url, environ)
-    return Credentials(url, token)
+    return Credentials(url, token, pin_of(url, environ))
+
+
+def pin_of(url: str, environ: Mapping[str, str] = os.environ) -> str:
+    """The certificate that is pinned for this master: DC_TLS_PIN, or what stands in a file beside its token.
+    Raises CredentialsError."""
+    if not url.startswith("https://"):
+        return ""
+    stored = (each.pin for each in _stored(environ) if each.url == url.rstrip("/"))
+    found = environ.get("DC_TLS_PIN", "") or next(stored, "")
+    try:
+        return pins.parse(found) if found else ""
+    except ValueError as error:
+        raise CredentialsError(f"DC_TLS_PIN={error}") from error
 
 
 def files(environ: Mapping[str, str] = os.environ) -> list[Path]:
     """Where credentials are looked for: the user's own file, then that of a master under DC_HOME."""
     config = Path(environ.get("XDG_CONFIG_HOME") or Path(environ.get("HOME") or Path.home(), ".config"))
     return [config / "dockercomp" / "credentials.json", default_home(environ) / "credentials.json"]
+
+
+def file_of(url: str, environ: Mapping[str, str] = os.environ) -> Path | None:
+    """The file whose credentials are for the master at `url`. Raises CredentialsError."""
+    return next((path for path, each in _read(environ) if each.url == url.rstrip("/")), None)
 
 
 def _url_of(environ: Mapping[str, str]) -> str:
@@ -56,10 +77,14 @@ def _url_of(environ: Mapping[str, str]) -> str:
 
 
 def _stored(environ: Mapping[str, str]) -> Iterator[Credentials]:
+    return (each for _, each in _read(environ))
+
+
+def _read(environ: Mapping[str, str]) -> Iterator[tuple[Path, Credentials]]:
     for path in files(environ):
         try:
             raw = json.loads(path.read_text(encoding="utf-8"))
-            yield Credentials(str(raw["url"]).rstrip("/"), str(raw["token"]))
+            yield path, Credentials(str(raw["url"]).rstrip("/"), str(raw["token"]), str(raw.get("tls_pin", "")))
         except (FileNotFoundError, NotADirectoryError, PermissionError):
             continue
         except (ValueError, KeyError, TypeError) as error:

@@ -19,9 +19,9 @@ PAGE = 500
 class Master:
     """Methods raise what Connection's do: the DockercompError of the answer, Unavailable without one."""
 
-    def __init__(self, url: str, token: str, *, retries: int = 3) -> None:
+    def __init__(self, url: str, token: str, *, retries: int = 3, pin: str = "") -> None:
         self.url = url.rstrip("/")
-        self._token, self._retries = token, retries
+        self._token, self._retries, self._pin = token, retries, pin
         self._own = threading.local()
         self._all: WeakSet[Connection] = WeakSet()
         self._lock = threading.Lock()
@@ -66,7 +66,7 @@ class Master:
     def _connection(self) -> Connection:
         found: Connection | None = getattr(self._own, "connection", None)
         if found is None:
-            found = self._own.connection = Connection(self.url, self._token, retries=self._retries)
+            found = self._own.connection = Connection(self.url, self._token, retries=self._retries, pin=self._pin)
             with self._lock:
                 self._all.add(found)
         return found

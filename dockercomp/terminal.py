@@ -48,7 +48,7 @@ class Session:
         """A client of the master that options, environment or files name. Raises as credentials.find does."""
         found = credentials.find(self.url, self.token)
         self.url = found.url
-        return Client(found.url, found.token)
+        return Client(found.url, found.token, pin=found.pin)
 
     def say(self, text: str) -> None:
         """Beside the answer, such as what is being done."""

@@ -45,6 +45,12 @@ ensure_compiler() {
   install_packages gcc libc6-dev
 }
 
+# ensure_certificate_maker OPTION…: the program openssl, where the master is to make itself a certificate.
+ensure_certificate_maker() {
+  case "${DC_TLS_SELF_SIGNED:-} $* " in yes* | *' --tls-self-signed '*) ;; *) return 0 ;; esac
+  command -v openssl >/dev/null 2>&1 || install_packages openssl
+}
+
 # _environment FOLDER GROUPS EXTRA…
 _environment() {
   _folder=$1

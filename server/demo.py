@@ -29,7 +29,7 @@ CONTAINERS_EACH = 2
 MEMORY_EACH = "1GiB"
 _JOB = Path(__file__).resolve().parents[1] / "jobs" / "flights"
 _WORKERS_READY_S = 60.0
-_DATA = ("mongo", "blobs", "secrets", "demo", "credentials.json", "run", "log")
+_DATA = ("mongo", "blobs", "secrets", "demo", "credentials.json", "scientist.key", "run", "log")
 """What --once removes of DC_HOME; environment, mongod and base image are the cache."""
 
 
@@ -109,7 +109,7 @@ def _claim_for_once(settings: Settings) -> None:
             " the demo a DC_HOME of its own"
         )
     if claim.exists():
-        for name in ("mongo", "blobs", "secrets", "demo", "credentials.json"):  # an earlier one was interrupted
+        for name in ("mongo", "blobs", "secrets", "demo", "credentials.json", "scientist.key"):  # of an interrupted one
             path = settings.home / name
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     claim.parent.mkdir(parents=True, exist_ok=True)
@@ -169,6 +169,8 @@ def _worker(settings: Settings, number: int, token: str) -> Program:
     env = {
         "DC_HOME": str(home),
         "DC_HOST": settings.host,
+        "DC_SCHEME": settings.scheme,
+        "DC_TLS_PIN": instance.as_started(settings).tls_pin,
         "DC_PORT": str(settings.port),
         "DC_TOKEN": token,
         "DC_NAME": f"demo-worker-{number}",

@@ -1,17 +1,34 @@
 """The master's settings, read once from `configuration` under the environment."""
 
+import hashlib
+import hmac
 import os
+import re
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, cast, get_args
 from urllib.parse import quote_plus, urlsplit
 
 from dockercomp.machine import configuration
 from dockercomp.machine.configuration import ConfigurationError
 from dockercomp.machine.home import default_home, write_private
+from dockercomp.protocol import pins
+from dockercomp.protocol.orders import Independence
+from server import quotas
+from server.quotas import Quota
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+KEYS = frozenset({
+    "DC_HOME", "DC_HOST", "DC_PORT", "DC_BIND", "DC_SCHEME", "DC_PUBLIC_URL", "DC_ALLOW_PLAIN_HTTP", "DC_TLS_CERT",
+    "DC_TLS_KEY", "DC_TLS_SELF_SIGNED", "DC_TLS_PIN", "DC_PROXY_HOPS", "DC_WORKERS", "DC_THREADS", "DC_PRIVATE_URLS",
+    "DC_KEEP_JOBS_DAYS", "DC_KEEP_ADDRESSES_DAYS", "DC_SMTP", "DC_MAIL_FROM", "DC_INDEPENDENT", "DC_MONGO_URI",
+    "DC_REGISTRY_AUTH",
+    "DC_MONGO_HOST", "DC_MONGO_PORT", "DC_MONGO_DB", "U_DB", "U_USER", "U_PASS", *quotas.KEYS,
+})  # fmt: skip
+"""All that is read of `configuration` here; each process of the master gets every one of them."""
 
 
 @dataclass(frozen=True)
@@ -39,10 +56,41 @@ class Settings:
     smtp: str = ""
     """The mail server: smtp:// or smtps:// with user and password where it needs them. Empty: no mail is sent."""
     mail_from: str = "dockercomp@localhost"
+    registry_auth: str = ""
+    """A file as docker login writes it, for images that scientists name in a registry. Empty: docker's own."""
     private_urls: bool = False
     """Whether scientists' URLs may lead into the master's own network."""
+    independent: Independence = "client"
+    """The least that replicas of a chunk must differ in, whatever their job asks for."""
     retire_after_s: float = 14 * 24 * 3600.0
-    """Whether scientists' URLs (inputs, notify) may lead into the master's own network."""
+    """A client that was silent for so long has to enrol again."""
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    tls_self_signed: bool = False
+    """Certificate and key are made at the first start, under DC_HOME/secrets/tls."""
+    tls_pin: str = ""
+    """What callers are told to trust: the fingerprint of the certificate. Empty: what their authorities signed."""
+    proxy_hops: int = 0
+    """Proxies of ours before the master, whose X-Forwarded-For and -Proto are believed; all others' are ignored."""
+    quota: Quota = field(default_factory=Quota)
+    """What each scientist may have, unless an admin gave them their own."""
+    given: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """The keys that these settings were read from."""
+
+    @property
+    def speaks_tls(self) -> bool:
+        return self.tls_self_signed or self.tls_cert is not None
+
+    @property
+    def plain_beyond_loopback(self) -> bool:
+        return self.bind not in LOOPBACK and not self.speaks_tls and not self.public_url.startswith("https://")
+
+    def environment(self) -> dict[str, str]:
+        """The variables by which another process reads these same settings, whatever its own environment says."""
+        mine = {key: self.given.get(key, "") for key in KEYS}
+        if self.tls_cert is not None and self.tls_key is not None:
+            mine |= {"DC_TLS_CERT": str(self.tls_cert), "DC_TLS_KEY": str(self.tls_key), "DC_TLS_SELF_SIGNED": ""}
+        return mine | {"DC_HOME": str(self.home), "DC_TLS_PIN": self.tls_pin}
 
     @property
     def url(self) -> str:
@@ -59,23 +107,25 @@ def read(environ: Mapping[str, str] = os.environ, path: Path | None = None) -> S
     if path is None and environ.get("DC_CONFIGURATION"):
         path = Path(environ["DC_CONFIGURATION"])
     values = configuration.read(path, environ)
-    bind = values.get("DC_BIND", "127.0.0.1")
-    if (
-        bind not in LOOPBACK
-        and values.get("DC_ALLOW_PLAIN_HTTP") != "yes"
-        and not values.get("DC_PUBLIC_URL", "").startswith("https://")
-    ):
+    found = _settings(values, environ)
+    if found.plain_beyond_loopback and not _yes(values, "DC_ALLOW_PLAIN_HTTP"):
         raise ConfigurationError(
-            f"DC_BIND={bind} would speak plain HTTP beyond this machine: passwords, tokens and data could be read on"
-            " the way. Put a TLS proxy in front and set DC_PUBLIC_URL=https://…, or set DC_ALLOW_PLAIN_HTTP=yes if the"
-            " network is yours."
+            f"DC_BIND={found.bind} would speak plain HTTP beyond this machine: passwords, tokens and data could be read"
+            " on the way. Use server/start --tls-self-signed, or --tls-cert and --tls-key; or put a TLS proxy in front"
+            " and set DC_PUBLIC_URL=https://… and DC_PROXY_HOPS=1; or set DC_ALLOW_PLAIN_HTTP=yes if the network is"
+            " yours."
         )
+    return found
+
+
+def _settings(values: Mapping[str, str], environ: Mapping[str, str]) -> Settings:
+    tls = _tls(values)
     return Settings(
         home=default_home({**environ, **{k: v for k, v in values.items() if k == "DC_HOME"}}),
-        host=values.get("DC_HOST", "127.0.0.1"),
+        host=_host(values),
         port=int(configuration.number(values.get("DC_PORT", "8080"), "DC_PORT", 1, 65535)),
-        bind=bind,
-        scheme=values.get("DC_SCHEME", "http"),
+        bind=values.get("DC_BIND", "127.0.0.1"),
+        scheme="https" if tls["tls_cert"] or tls["tls_self_signed"] else _scheme(values),
         mongo_uri=_mongo_uri(values),
         database=values.get("U_DB") or values.get("DC_MONGO_DB", "dockercomp"),
         processes=int(configuration.number(values.get("DC_WORKERS", "2"), "DC_WORKERS", 1, 64)),
@@ -86,8 +136,73 @@ def read(environ: Mapping[str, str] = os.environ, path: Path | None = None) -> S
         ),
         smtp=_smtp(values.get("DC_SMTP", "")),
         mail_from=values.get("DC_MAIL_FROM", "dockercomp@localhost"),
-        private_urls=values.get("DC_PRIVATE_URLS") == "yes",
-        public_url=values.get("DC_PUBLIC_URL", "").rstrip("/"),
+        registry_auth=values.get("DC_REGISTRY_AUTH", ""),
+        private_urls=_yes(values, "DC_PRIVATE_URLS"),
+        independent=_independent(values.get("DC_INDEPENDENT", "client")),
+        public_url=_public_url(values),
+        proxy_hops=int(configuration.number(values.get("DC_PROXY_HOPS", "0"), "DC_PROXY_HOPS", 0, 9)),
+        quota=quotas.read(values),
+        given={key: value for key, value in values.items() if key in KEYS},
+        **tls,
+    )
+
+
+def _yes(values: Mapping[str, str], key: str) -> bool:
+    """Raises ConfigurationError for anything but yes and no: a slip must not loosen or tighten anything unseen."""
+    given = values.get(key, "no")
+    if given not in ("yes", "no"):
+        raise ConfigurationError(f"{key}={given}: must be yes or no.")
+    return given == "yes"
+
+
+def _host(values: Mapping[str, str]) -> str:
+    host = values.get("DC_HOST", "127.0.0.1")
+    if not re.fullmatch(r"[A-Za-z0-9._:\[\]-]+", host):
+        raise ConfigurationError(f"DC_HOST={host}: must be a host name or an address.")
+    return f"[{host}]" if ":" in host and not host.startswith("[") else host
+
+
+def _scheme(values: Mapping[str, str]) -> str:
+    given = values.get("DC_SCHEME", "http")
+    if given not in ("http", "https"):
+        raise ConfigurationError(f"DC_SCHEME={given}: must be http or https.")
+    return given
+
+
+def _public_url(values: Mapping[str, str]) -> str:
+    url = values.get("DC_PUBLIC_URL", "").rstrip("/")
+    if url and not re.fullmatch(r"https?://[A-Za-z0-9._:\[\]-]+(/[A-Za-z0-9._~/-]*)?", url):
+        raise ConfigurationError(f"DC_PUBLIC_URL={url}: must be https://HOST, or http://HOST.")
+    return url
+
+
+def _tls(values: Mapping[str, str]) -> dict[str, Any]:
+    """The settings of TLS. Raises ConfigurationError where they contradict each other."""
+    certificate, key = values.get("DC_TLS_CERT", ""), values.get("DC_TLS_KEY", "")
+    self_signed = _yes(values, "DC_TLS_SELF_SIGNED")
+    if bool(certificate) != bool(key):
+        raise ConfigurationError("DC_TLS_CERT and DC_TLS_KEY (--tls-cert, --tls-key) go together.")
+    if certificate and self_signed:
+        raise ConfigurationError("DC_TLS_SELF_SIGNED makes a certificate, and DC_TLS_CERT names one: choose.")
+    try:
+        pin = pins.parse(values["DC_TLS_PIN"]) if "DC_TLS_PIN" in values else ""
+    except ValueError as error:
+        raise ConfigurationError(f"DC_TLS_PIN={error}.") from error
+    return {
+        "tls_cert": Path(certificate).absolute() if certificate else None,
+        "tls_key": Path(key).absolute() if key else None,
+        "tls_self_signed": self_signed,
+        "tls_pin": pin,
+    }
+
+
+def _independent(value: str) -> Independence:
+    """Raises ConfigurationError where it is none of the words."""
+    for known in get_args(Independence):
+        if value == known:
+            return cast(Independence, known)
+    raise ConfigurationError(
+        f"DC_INDEPENDENT={value} is unknown: write client, owner or address, what two results of a chunk must differ in"
     )
 
 
@@ -106,10 +221,12 @@ def _mongo_uri(values: Mapping[str, str]) -> str:
     if not values.get("DC_MONGO_HOST"):
         return ""
     database = values.get("U_DB") or values.get("DC_MONGO_DB", "dockercomp")
-    user = ""
+    user, host = "", values["DC_MONGO_HOST"]
     if values.get("U_USER"):
         user = f"{quote_plus(values['U_USER'])}:{quote_plus(values.get('U_PASS', ''))}@"
-    return f"mongodb://{user}{values['DC_MONGO_HOST']}/{database}"
+    if "DC_MONGO_PORT" in values and not re.search(r":\d+$", host):
+        host += f":{int(configuration.number(values['DC_MONGO_PORT'], 'DC_MONGO_PORT', 1, 65535))}"
+    return f"mongodb://{user}{host}/{database}"
 
 
 @dataclass(frozen=True)
@@ -120,6 +237,11 @@ class Secrets:
     signing_seed: bytes
     blob_store: str
     """Random id of the blob directory, to notice a master that was started with another one."""
+
+    @property
+    def draws(self) -> bytes:
+        """Decides what is checked: the same for all masters of one instance, since they share the signing key."""
+        return hmac.digest(self.signing_seed, b"dockercomp draws", hashlib.sha256)
 
 
 def read_secrets(home: Path) -> Secrets:

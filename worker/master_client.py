@@ -3,10 +3,11 @@
 import email.utils
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import IO
 
 from dockercomp.protocol import messages
+from dockercomp.protocol.keychain import KeyChain
 from dockercomp.protocol.transport import Connection
 
 _JSON = {"Content-Type": "application/json"}
@@ -15,14 +16,18 @@ _JSON = {"Content-Type": "application/json"}
 class MasterClient:
     """Raises DockercompError and its kin, Unavailable where there is no answer. Safe for many threads."""
 
-    def __init__(self, url: str, token: str = "") -> None:
+    def __init__(
+        self, url: str, token: str = "", count: Callable[[int], None] = lambda _: None, *, pin: str = ""
+    ) -> None:
+        """`count` is told of every byte that goes to the master or comes from it; `pin` is the one certificate that is
+        trusted, where it is given."""
         self.url = url
-        self._token = token
+        self._token, self._count, self._pin = token, count, pin
         self._own = threading.local()
 
     def authorised(self, client: str, secret: str) -> "MasterClient":
         """The same master, called as an enrolled client."""
-        return MasterClient(self.url, f"{client}.{secret}")
+        return MasterClient(self.url, f"{client}.{secret}", self._count, pin=self._pin)
 
     def enrol(self, request: messages.EnrolRequest) -> messages.EnrolAnswer:
         return self._once().call("enrol", messages.EnrolAnswer, request)
@@ -30,6 +35,9 @@ class MasterClient:
     def sync(self, body: bytes) -> messages.SyncAnswer:
         """One sync with an encoded SyncRequest; fails at once without an answer, the loop decides when to repeat."""
         return self._once().call("sync", messages.SyncAnswer, body=body, headers=_JSON)
+
+    def key_chain(self) -> KeyChain:
+        return self._once().call("master_keys", KeyChain)
 
     def input_parts(self, lease: str) -> Iterator[bytes]:
         return self._patient().read_parts("lease_input", lease=lease)
@@ -58,12 +66,14 @@ class MasterClient:
 
     def _once(self) -> Connection:
         if not hasattr(self._own, "once"):
-            self._own.once = Connection(self.url, self._token, retries=0)
+            self._own.once = Connection(self.url, self._token, retries=0, pin=self._pin)
+            self._own.once.count = self._count
         connection: Connection = self._own.once
         return connection
 
     def _patient(self) -> Connection:
         if not hasattr(self._own, "patient"):
-            self._own.patient = Connection(self.url, self._token)
+            self._own.patient = Connection(self.url, self._token, pin=self._pin)
+            self._own.patient.count = self._count
         connection: Connection = self._own.patient
         return connection

@@ -6,6 +6,7 @@ DockercompError
 │   ├── InvalidAllocation 422  an allocation out of range
 │   ├── NotPlottable      422  a plot whose data is not what it needs
 │   ├── ChecksumMismatch  422  bytes arrived that are not what their digest says
+│   ├── LengthRequired    411  a body of unknown length
 │   └── ProtocolUnsupported 400
 ├── Unauthorized          401  no or wrong credentials
 ├── Forbidden             403  known, but not allowed
@@ -79,6 +80,12 @@ class MethodNotAllowed(BadRequest):
     status, code, title = 405, "method_not_allowed", "This URL does not take this method"
 
 
+class LengthRequired(BadRequest):
+    """A body whose length is not said beforehand; nothing was read."""
+
+    status, code, title = 411, "length_required", "The body's length is missing"
+
+
 class Unauthorized(DockercompError):
     """No credentials, or wrong ones."""
 
@@ -150,6 +157,7 @@ BY_STATUS: dict[int, type[DockercompError]] = {
         DockercompError,
         BadRequest,
         MethodNotAllowed,
+        LengthRequired,
         Unauthorized,
         Forbidden,
         NotFound,

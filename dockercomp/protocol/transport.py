@@ -16,7 +16,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError
 from urllib3.util import Retry
 
-from . import routes
+from . import pins, routes
 from .errors import ChecksumMismatch, DockercompError, Unavailable, error_of
 from .messages import PART_LIMIT
 from .parts import Parts, content_digest
@@ -26,16 +26,44 @@ T = TypeVar("T")
 
 _CONTENT_RANGE = re.compile(r"^bytes (\d+)-(\d+)/(\d+)$")
 _PART_ATTEMPTS = 3
+_AROUND = 1024
+"""Bytes of a request's and its answer's headers, about."""
+
+
+class _PinnedAdapter(HTTPAdapter):
+    """Trusts the one certificate that is pinned, whoever signed it; also through a proxy, and whatever the environment
+    says of authorities."""
+
+    def __init__(self, pin: str, **options: Any) -> None:
+        self._trust = {"cert_reqs": "CERT_NONE", "assert_fingerprint": pins.digits(pin)}
+        super().__init__(**options)
+
+    def build_connection_pool_key_attributes(self, request: Any, verify: Any, cert: Any = None) -> tuple[Any, Any]:
+        where, trust = super().build_connection_pool_key_attributes(request, True, cert)
+        trust.pop("ca_certs", None)
+        trust.pop("ca_cert_dir", None)
+        return where, {**trust, **self._trust}
+
+    def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
+        """The pool that was chosen has its trust already."""
 
 
 class Connection:
     """A keep-alive connection to one master. Not to be shared by threads that call at the same time.
 
-    `token` is sent as `Authorization: Bearer`. `retries` 0 makes a lost master fail at once (Unavailable).
+    `token` is sent as `Authorization: Bearer`. `retries` 0 makes a lost master fail at once (Unavailable). `pin`, the
+    fingerprint of a certificate, is trusted alone. Proxies of the environment (HTTPS_PROXY, NO_PROXY) are used.
+    Raises ValueError for a `pin` that is none, or that plain HTTP would pass by.
     """
 
-    def __init__(self, url: str, token: str = "", *, retries: int = 4, timeout: float = 30.0) -> None:
+    def __init__(
+        self, url: str, token: str = "", *, retries: int = 4, timeout: float = 30.0, pin: str = ""
+    ) -> None:
+        if pin and not url.startswith("https://"):
+            raise ValueError(f"{url} is plain HTTP, and a certificate is pinned: use the master's https:// address")
         self.url = url.rstrip("/")
+        self.count: Callable[[int], None] = lambda _: None
+        """Told of the bytes of each request and answer, bodies and about what is around them."""
         self._timeout = timeout
         self._session = requests.Session()
         if token:
@@ -51,6 +79,8 @@ class Connection:
         )
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, HTTPAdapter(max_retries=retry, pool_maxsize=4))
+        if pin:
+            self._session.mount("https://", _PinnedAdapter(pin, max_retries=retry, pool_maxsize=4))
 
     def close(self) -> None:
         self._session.close()
@@ -85,6 +115,7 @@ class Connection:
             )
         except requests.RequestException as error:
             raise Unavailable(f"no answer from {self.url}: {_reason(error)}") from error
+        self.count(_AROUND + len(body or b"") + (0 if stream else len(response.content)))
         if response.status_code >= 400:
             retry_after = response.headers.get("Retry-After", "")
             raise error_of(
@@ -142,6 +173,7 @@ class Connection:
             body: bytes = response.raw.read(decode_content=True)
         except HTTPError as error:
             raise Unavailable(f"no answer from {self.url}: {_reason(error)}") from error
+        self.count(len(body))
         return body
 
     def missing(self, digests: Sequence[str]) -> list[str]:

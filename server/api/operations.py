@@ -9,13 +9,14 @@ from flask import Response, request
 
 from dockercomp.protocol.errors import NotFound
 from dockercomp.protocol.routes import ROUTES
+from dockercomp.protocol.signing import fingerprint, public_key
 from dockercomp.protocol.views import Health
 from server.api import openapi as description
 from server.api.services import Caller, Services
 
 _ROOT = Path(__file__).resolve().parents[2]
 _PACKAGE_FILE = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")
-_TOKEN = re.compile(r"^[A-Za-z0-9_-]*$")
+_TOKEN = re.compile(r"[A-Za-z0-9_-]*\Z")
 
 
 def healthz(services: Services, caller: Caller, _: None) -> Health:
@@ -56,12 +57,18 @@ def docs(services: Services, caller: Caller, _: None) -> Response:
 
 
 def installer(services: Services, caller: Caller, _: None) -> Response:
-    """The installer with the configured address (never the request's Host) and, behind an admin's link, its token."""
+    """The installer with the configured address (never the request's Host), the fingerprints of certificate and key,
+    and, behind an admin's link, its token."""
     token = request.args.get("token", "")
     script = (_ROOT / "installer.sh").read_text(encoding="utf-8")
-    script = script.replace("DC_SERVED_URL=''", f"DC_SERVED_URL='{services.settings.url}'", 1)
-    if token and _TOKEN.match(token):
-        script = script.replace("DC_SERVED_TOKEN=''", f"DC_SERVED_TOKEN='{token}'", 1)
+    served = {
+        "URL": services.settings.url,
+        "PIN": services.settings.tls_pin,
+        "KEY": fingerprint(public_key(services.secrets.signing_seed)),
+        "TOKEN": token if _TOKEN.match(token) else "",
+    }
+    for name, value in served.items():
+        script = script.replace(f"DC_SERVED_{name}=''", f"DC_SERVED_{name}='{value}'", 1)
     return Response(script, content_type="text/x-shellscript; charset=utf-8", headers={"Cache-Control": "no-store"})
 
 

@@ -28,3 +28,9 @@ def harden(response: Response) -> Response:
         response.headers["Permissions-Policy"] = "camera=(), geolocation=(), microphone=()"
         response.headers["Cache-Control"] = "no-store"
     return response
+
+
+def only_https(response: Response) -> Response:
+    """Where the master is reached by TLS: browsers never fall back to plain HTTP (RFC 6797)."""
+    response.headers["Strict-Transport-Security"] = "max-age=31536000"
+    return response

@@ -26,6 +26,8 @@ def free_port() -> int:
 class RunningMaster:
     settings: Settings
     admin_token: str
+    pin: str = ""
+    """Of the certificate, where the master speaks TLS."""
 
     @property
     def url(self) -> str:
@@ -36,7 +38,7 @@ class RunningMaster:
         return self.settings.home
 
     def admin(self, **options: object) -> Connection:
-        return Connection(self.url, self.admin_token, **options)  # type: ignore[arg-type]
+        return Connection(self.url, self.admin_token, pin=self.pin, **options)  # type: ignore[arg-type]
 
     def enrolment_token(self) -> str:
         return self.admin().call("enrolment_token", TokenAnswer, TokenRequest(owner="lab", uses=10_000)).token
@@ -52,7 +54,7 @@ def running_master(home: Path, **extra: str) -> Iterator[RunningMaster]:
     settings = read(environ)
     instance.start(settings, lambda _: None)
     try:
-        token = json.loads((home / "credentials.json").read_text())["token"]
-        yield RunningMaster(settings, token)
+        noted = json.loads((home / "credentials.json").read_text())
+        yield RunningMaster(settings, noted["token"], noted["tls_pin"])
     finally:
         instance.stop(settings)
