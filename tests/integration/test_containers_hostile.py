@@ -39,29 +39,6 @@ def test_a_container_killed_while_idle_is_noticed_at_the_next_chunk(start: Start
     assert outcome.container_dead and reason(outcome) == "engine"
 
 
-def test_a_runner_killed_by_its_own_program_is_noticed(start: Start) -> None:
-    """The program has the runner's user id; all it gains is the loss of its container."""
-    outcome = start(sh("kill -9 -1; kill -9 2; kill -9 6 7 8")).run(task())
-    assert outcome.failure is not None
-
-
-def test_a_program_cannot_reach_into_the_runner(start: Start) -> None:
-    script = "for p in $(pidof runner || pgrep runner || echo 6 7 8); do cat /proc/$p/environ /proc/$p/mem; done; true"
-    assert start(sh(script)).run(task()).payload == b""
-
-
-def test_a_program_that_speaks_on_the_socket_is_not_heard(start: Start) -> None:
-    script = (
-        "import socket\n"
-        "s = socket.socket(socket.AF_UNIX); s.connect('/dc/socket/s')\n"
-        "s.sendall(b'O\\x05\\0\\0\\0wrong' + b'X\\x0d\\0\\0\\x000 0 0 0 0 0 0')\n"
-        "print('right')\n"
-    )
-    container = start(order_of(ProgramSpec(command=["python3", "-c", script])))
-    for _ in range(2):
-        assert container.run(task()).payload == b"right\n"
-
-
 def test_processes_and_pools_that_a_function_leaves_are_gone_at_the_next_chunk(start: Start, program: Path) -> None:
     (program / "work.py").write_text(
         "import os, subprocess, multiprocessing\n"
