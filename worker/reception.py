@@ -1,6 +1,7 @@
 """What comes from a runner during one run, and what has gone wrong with it."""
 
 import logging
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,13 +109,15 @@ class Reception:
             reason, message = "refused", "cancelled"
         elif end.timed_out:
             reason, message = "time", f"ran longer than its time limit of {time_limit:g} s"
+            if out_of_memory():  # a pool, say, that waits for a process that was killed
+                message += f", after parts of it were killed for needing more than its {memory >> 20} MiB of memory"
         elif end.code == 0:
             return None
         elif out_of_memory():
             reason = "memory"
             message = f"needed more than its {memory >> 20} MiB of memory (scratch included) and was killed"
         elif end.signal:
-            reason, message = "signal", f"ended by signal {end.signal}"
+            reason, message = "signal", f"ended by signal {end.signal} ({signal.strsignal(end.signal)})"
         else:
             reason, message = "exit", f"ended with exit code {end.code}"
         code = end.code if end.code >= 0 else None
