@@ -12,7 +12,7 @@ from dockercomp.protocol.signing import names_key
 Signers = Literal["master", "both"]
 WANTS: tuple[Want, ...] = get_args(Want)
 SIGNERS: tuple[Signers, ...] = get_args(Signers)
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,99}")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,99}")
 Hindrances = tuple[tuple[Want, str], ...]
 """Wants that this machine cannot bound, each with the reason, whatever the volunteer allows."""
 _KEY = re.compile(r"(sha256:)?[0-9a-fA-F]{64}")

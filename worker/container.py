@@ -14,6 +14,7 @@ from dockercomp.protocol.messages import Failure, FailureReason
 from dockercomp.protocol.orders import JobOrder, ProgramSpec, outputs_of, stage_of
 
 from . import invocation, steps
+from .access import LOCKED, Access
 from .capture import Output, digest_of
 from .cgroup import CgroupFiles, cgroup_paths
 from .channel import Channel, ChannelError, End, Listener, socket_folder
@@ -35,10 +36,15 @@ _GRACE_S = 15.0
 _COLLECTING_S = 600.0
 """How long it may go on sending what a program left, beyond the time limit."""
 _TICK_S = 1.0
+_LOOK_AT_ROOT_S = 3.0
 
 
 class _OverTime(ChannelError):
     """The runner did not keep the chunk's time limit."""
+
+
+class _OverFull(ChannelError):
+    """The container wrote more into its root folder than the job may use of disk."""
 
 
 class WarmContainer:
@@ -53,6 +59,7 @@ class WarmContainer:
         slot: int,
         size: Size,
         home: Path,
+        access: Access = LOCKED,
     ) -> None:
         self.id = ""
         self.job = order.job
@@ -66,6 +73,8 @@ class WarmContainer:
         self._slot = slot
         self._size = size
         self._home = home
+        self._access = access
+        self._look_at = 0.0
         self._spool = home / "worker" / "spool"
         self._folders = SlotFolders(home / "worker" / "slots" / str(slot))
         self._checkpoints = Checkpoints(home)
@@ -210,6 +219,8 @@ class WarmContainer:
         """After it the container is at the run's end, or dead: a run half read would mix with the next."""
         try:
             return self._fed(run, told)
+        except _OverFull as error:
+            return self._died(str(error), "disk")
         except _OverTime as error:
             return self._died(str(error), "time")
         except ChannelError as error:
@@ -270,6 +281,7 @@ class WarmContainer:
         limit = self._order.resources.time_limit
         last = limit + _COLLECTING_S
         while True:
+            self._check_written()
             try:
                 kind, payload = channel.receive(_TICK_S)
                 if time.monotonic() - begun > last and live.seconds() > last:
@@ -283,6 +295,15 @@ class WarmContainer:
             end = reception.take(kind, payload)
             if end is not None:
                 return end
+
+    def _check_written(self) -> None:
+        """A root folder that may be written to lies on the volunteer's disk: it is watched, as nothing bounds it."""
+        if not self._access.writable_root or time.monotonic() < self._look_at:
+            return
+        self._look_at = time.monotonic() + _LOOK_AT_ROOT_S
+        most, written = self._order.resources.disk, self._engine.written(self.id)
+        if written > most:
+            raise _OverFull(f"it wrote {written >> 20} MiB into its root folder, the job's disk is {most >> 20} MiB")
 
     def _paused(self) -> float:
         with self._lock:
@@ -321,6 +342,7 @@ class WarmContainer:
             memory_limit=self._size.memory_limit,
             scratch=self._size.scratch,
             binds=binds,
+            access=self._access,
         )
 
     def _wait_for_runner(self, listener: Listener) -> Channel:

@@ -19,22 +19,31 @@ from dockercomp.machine.removal import MARKER
 from dockercomp.protocol.errors import DockercompError, Forbidden, Unauthorized
 from dockercomp.protocol.messages import Ceiling, Machine
 
-from . import identity, limits, logs, status
+from . import devices, identity, limits, logs, status
+from .access import access_of
 from .checkpoints import Checkpoints
 from .container import WarmContainer
+from .disk import Disk
 from .engine import Engine, EngineError
+from .gate import Gate
+from .house import House
 from .identity import Identity, NotEnrolled
 from .images import ImageStore
 from .inputs import Inputs
 from .jobs import Job, Jobs
 from .keeper import Keeper
 from .leases import Leases
+from .ledger import Ledger
 from .master_client import MasterClient
+from .master_keys import MasterKeys
+from .outbound import Outbound
 from .outputs import Outputs
 from .pace import ChunkTimes
 from .patience import GivenUp, patiently
+from .registry import Registries
 from .settings import Settings
 from .slots import Container, Floor
+from .surroundings import Lookout
 from .sync_loop import Fatal, Parts, SyncLoop
 from .tasks import EngineFacts, Size
 from .volunteer import Volunteer
@@ -97,10 +106,12 @@ class Daemon:
     def __init__(self, settings: Settings, stop: Stop, grace: float) -> None:
         self._settings, self._stop, self._grace = settings, stop, grace
         self._home = settings.home
+        self._disk, self._ledger = Disk(self._home), Ledger(self._home)
         self._engine: Engine
         self._loop: SyncLoop
         self._keeper: Keeper
         self._parts: Parts
+        self._outbound: Outbound
 
     def run(self) -> int:
         (self._home / "worker").mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -120,23 +131,36 @@ class Daemon:
 
     def _wire(self, facts: EngineFacts, ceiling: Ceiling, who: Identity, master: MasterClient) -> None:
         leases, jobs, times = Leases(), Jobs(), ChunkTimes()
-        images = ImageStore(self._engine, self._home)
+        house = House(self._disk, self._ledger, Lookout())
+        registries = Registries(self._settings.registry_auth, self._settings.fetch, self._ledger)
+        images = ImageStore(self._engine, self._home, self._disk, registries)
+        images.needed = jobs.images
         checkpoints = Checkpoints(self._home)
-        floor = Floor(leases, jobs, times, self._make, ceiling, checkpoints)
+        keys = MasterKeys(self._home, who.master_key, master.key_chain)
+        self._outbound = Outbound(self._engine, facts, self._ledger)
+        wished = self._settings.wishes.consent
+        gate = Gate(self._home, keys.accepted, facts.platform, wished, self._outbound.hindrances)
+        floor = Floor(leases, jobs, times, self._make, ceiling, checkpoints, gate)
+        floor.limits_hold = facts.limits
         volunteer = Volunteer(self._home, self._settings.source, self._settings.wishes)
-        self._keeper = Keeper(floor, volunteer, facts.cpus, facts.memory, self._hasten)
-        inputs = Inputs(master, leases, jobs, images, self._home, self._settings.fetch)
+        self._keeper = Keeper(floor, volunteer, house, facts.cpus, facts.memory, self._hasten)
+        inputs = Inputs(master, leases, jobs, images, self._home, self._disk, self._ledger, self._settings.fetch)
         outputs = Outputs(master, leases)
         watched = floor.watched
-        self._parts = Parts(master, who, leases, jobs, times, inputs, outputs, self._keeper, checkpoints, watched)
-        self._loop = SyncLoop(self._parts, facts.platform, lambda: self._machine(facts))
+        self._parts = Parts(
+            master, who, leases, jobs, times, inputs, outputs, self._keeper, checkpoints, watched, gate, keys
+        )
+        self._loop = SyncLoop(self._parts, lambda: self._machine(facts))
         self._loop.resume(checkpoints.claims())
 
     def _hasten(self) -> None:
         self._loop.hasten()
 
     def _make(self, job: Job, slot: int, size: Size) -> Container:
-        return WarmContainer(self._engine, job.order, job.image_id, job.program, slot, size, self._home)
+        wants = job.order.wants
+        network = self._outbound.ensure() if wants.network else None
+        access = access_of(wants, network, devices.groups(wants.devices))
+        return WarmContainer(self._engine, job.order, job.image_id, job.program, slot, size, self._home, access)
 
     # --- the start ---
 
@@ -158,7 +182,7 @@ class Daemon:
         (self._home / "worker" / "spool").mkdir(mode=0o700)
 
     def _enrol(self, facts: EngineFacts, ceiling: Ceiling) -> tuple[Identity, MasterClient]:
-        master = MasterClient(self._settings.url)
+        master = MasterClient(self._settings.url, count=self._ledger.count, pin=self._settings.tls_pin)
 
         def enrolled() -> Identity:
             try:
@@ -203,6 +227,7 @@ class Daemon:
         self._loop.quiesce()
         self._parts.inputs.stop()
         self._keeper.stop(0.0 if fatal else self._grace, self._stop.hurry)
+        self._outbound.remove()
         self._loop.stop(0.5 if offline else _LAST_SYNC)
         self._parts.outputs.stop()
         if fatal:
@@ -238,6 +263,9 @@ class Daemon:
                 results_sent=line.sent,
                 last_sync=line.last_sync,
                 ceiling=picture.ceiling,
+                disk_used=self._disk.used(),
+                network_used=self._ledger.used(),
+                rules=picture.rules,
                 allocation=line.allocation,
                 applied=picture.applied,
                 containers=list(picture.containers),

@@ -25,6 +25,7 @@ from dockercomp.machine import docker_host
 from dockercomp.machine.docker_objects import LABEL
 from dockercomp.machine.home import default_home
 
+from .access import LOCKED, Access
 from .tasks import EngineFacts
 
 CPU_PERIOD = 100_000
@@ -88,7 +89,8 @@ class ContainerSpec:
     """Host's file or folder to its place in the container; all read-only."""
     working_dir: str = "/"
     pids: int = 256
-    user: str = "65534:65534"
+    access: Access = LOCKED
+    """What the volunteer consented to beyond that."""
 
 
 class Engine:
@@ -117,6 +119,7 @@ class Engine:
             memory=int(info["MemTotal"]),
             storage=str(info.get("Driver") or ""),
             warnings=tuple(info.get("Warnings") or ()),
+            bridge_firewall=bool(info.get("BridgeNfIptables")) and "bridge" in _networks(client),
             limits=bool(info.get("MemoryLimit", True) and info.get("CpuCfsQuota", True)),
         )
 
@@ -171,14 +174,14 @@ class Engine:
                 entrypoint=list(spec.command),
                 command=[],
                 hostname="dc",
-                user=spec.user,
+                user=spec.access.user,
                 environment=dict(spec.environment),
                 labels=labels,
                 working_dir=spec.working_dir,
                 stop_signal="SIGKILL",  # process 1 knows no other
                 stdin_open=False,
                 tty=False,
-                network_disabled=True,
+                network_disabled=spec.access.network is None,
                 healthcheck={"Test": ["NONE"]},
                 host_config=_host_config(client, spec, _mounts(spec, volumes)),
             )
@@ -237,6 +240,12 @@ class Engine:
             found = client.containers(all=True, filters={"label": f"{LABEL}={self.instance}"})
         return [str(container["Id"]) for container in found]
 
+    def written(self, container: str) -> int:
+        """Bytes that a container has written over its image."""
+        with self._speaking("measure a container") as client:
+            found = client.containers(all=True, size=True, filters={"id": container})
+        return int(found[0].get("SizeRw") or 0) if found else 0
+
     def pid(self, container: str) -> int:
         """The host's process id of its init. Raises EngineError where it does not run."""
         state = self._state(container)
@@ -261,6 +270,42 @@ class Engine:
             except NotFound:
                 return {"Error": "there is no such container"}
             return state
+
+    # --- networks ---
+
+    def make_network(self, name: str, bridge: str) -> None:
+        """A bridge of that name whose containers do not see each other, unless it is there. Raises EngineError, also
+        where a network of that name is not ours."""
+        with self._speaking("make a network") as client:
+            for found in client.networks(names=[name]):
+                if found["Name"] == name and (found.get("Labels") or {}).get(LABEL) == self.instance:
+                    return
+                if found["Name"] == name:
+                    raise EngineError(f"there is a network {name} that is not of this worker")
+            client.create_network(
+                name,
+                driver="bridge",
+                options={
+                    "com.docker.network.bridge.name": bridge,
+                    "com.docker.network.bridge.enable_icc": "false",
+                },
+                labels={LABEL: self.instance},
+                enable_ipv6=False,
+                check_duplicate=True,
+            )
+
+    def remove_network(self, name: str) -> None:
+        """Remove a network of ours. One that is gone is fine."""
+        with self._speaking("remove a network") as client, _tolerating(404):
+            client.remove_network(name)
+
+    def cut_off(self, network: str) -> None:
+        """Kill this instance's containers that are in a network."""
+        with self._speaking("list containers") as client:
+            where = {"label": f"{LABEL}={self.instance}", "network": network}
+            found = client.containers(filters=where)
+        for container in found:
+            self.kill(str(container["Id"]))
 
     # --- the connection ---
 
@@ -302,13 +347,11 @@ class Engine:
 
 def _host_config(client: APIClient, spec: ContainerSpec, mounts: list[Mount]) -> Any:
     """Locked: no network, no capabilities, few system calls, nothing to write to but a bounded tmpfs, no swap, few
-    processes. No process of the engine's is inside: the runner is process 1."""
+    processes; `access` says what else. No process of the engine's is inside: the runner is process 1."""
     inodes = max(_FEWEST_INODES, spec.scratch // _BYTES_AN_INODE)
     return client.create_host_config(
-        network_mode="none",
-        cap_drop=["ALL"],
+        **spec.access.options(),
         security_opt=["no-new-privileges", f"seccomp={_SYSTEM_CALLS}"],
-        read_only=True,
         tmpfs={_SCRATCH: f"rw,exec,nosuid,nodev,size={spec.scratch},nr_inodes={inodes},mode=1777"},
         mounts=mounts,
         init=False,
@@ -324,6 +367,11 @@ def _host_config(client: APIClient, spec: ContainerSpec, mounts: list[Mount]) ->
         mem_limit=spec.memory_limit,
         memswap_limit=spec.memory_limit,
     )
+
+
+def _networks(client: APIClient) -> set[str]:
+    """Drivers of the engine's networks: without a bridge there is none of that driver."""
+    return {str(found["Driver"]) for found in client.networks()}
 
 
 def _mounts(spec: ContainerSpec, volumes: Iterable[str]) -> list[Mount]:

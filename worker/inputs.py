@@ -14,9 +14,11 @@ from dockercomp.protocol.messages import INLINE_LIMIT, Failure, FailureReason, L
 from dockercomp.protocol.orders import ImagePin, JobOrder
 
 from . import urls
+from .disk import Disk, NoRoom
 from .engine import EngineError, EngineUnavailable
 from .jobs import Jobs
 from .leases import Leases
+from .ledger import Ledger, NetworkUsedUp
 from .master_client import MasterClient
 from .patience import GivenUp, patiently
 from .programs import BadProgram, Programs
@@ -41,8 +43,17 @@ class Inputs:
     """Leases and orders go in; ready tasks and prepared jobs come out in Leases and Jobs."""
 
     def __init__(
-        self, master: MasterClient, leases: Leases, jobs: Jobs, images: Images, home: Path, reach: Reach = "public"
+        self,
+        master: MasterClient,
+        leases: Leases,
+        jobs: Jobs,
+        images: Images,
+        home: Path,
+        disk: Disk,
+        ledger: Ledger,
+        reach: Reach = "public",
     ) -> None:
+        self._disk, self._ledger = disk, ledger
         self._reach = reach
         self._master, self._leases, self._jobs, self._images = master, leases, jobs, images
         self._spool = home / "worker" / "spool"
@@ -96,6 +107,8 @@ class Inputs:
             task = self._patiently(lambda: self._download(lease, place), lambda: self._leases.holds(lease.id))
         except (NotFound, Unauthorized, Forbidden):
             self._leases.returned(lease.id)
+        except (NoRoom, NetworkUsedUp) as error:
+            self._beyond(lease.job, error)
         except NotRead as error:
             self._give_up(lease.job, Failure(reason="input", message=f"The input could not be fetched: {error}"))
         except (DockercompError, OSError) as error:
@@ -116,10 +129,23 @@ class Inputs:
             def wait(pause: float) -> bool:
                 return not self._stop.wait(pause) and self._leases.holds(lease.id)
 
-            return _task(lease, _received(urls.parts(lease.fetch, self._reach, wait), place), pieces)
-        if lease.input is not None:
+            parts = self._ledger.counted(urls.parts(lease.fetch, self._reach, wait))
+        elif lease.input is not None:
             return _task(lease, lease.input, pieces)
-        return _task(lease, _received(self._master.input_parts(lease.id), place), pieces)
+        else:
+            parts = self._master.input_parts(lease.id)
+        self._disk.check(lease.input_size)
+        return _task(lease, _received(self._held(parts, place), place), pieces)
+
+    def _held(self, parts: Iterator[bytes], *places: Path) -> Iterator[bytes]:
+        """The parts, as far as the volunteer's ceilings let them in. Raises NetworkUsedUp, NoRoom."""
+        return self._disk.metered(self._ledger.metered(parts), *places)
+
+    def _beyond(self, job: str, error: Exception) -> None:
+        """What the job needs is more than the volunteer's ceilings leave: nobody's fault, others may run it."""
+        log.warning("job %s: %s", job, error)
+        self._jobs.refuse(job, str(error), _TRY_AGAIN_S)
+        self._leases.return_waiting([job])
 
     # --- images and programs ---
 
@@ -136,15 +162,17 @@ class Inputs:
             return self._jobs.get(job) is not None
 
         def program() -> Path:
-            return self._programs.ensure(order.program, self._master.program_parts(job))
+            return self._programs.ensure(order.program, self._held(self._master.program_parts(job)))
 
         def image() -> str:
-            return self._images.ensure(order.image, lambda: self._master.image_parts(job))
+            return self._images.ensure(order.image, lambda: self._ledger.metered(self._master.image_parts(job)))
 
         try:
             folder = self._patiently(program, wanted) if order.program else None
             reason = "image"
             image_id = self._patiently(image, wanted)
+        except (NoRoom, NetworkUsedUp) as error:
+            self._beyond(job, error)
         except (DockercompError, EngineError, BadProgram, OSError) as error:
             what = "image" if reason == "image" else "program"
             self._give_up(job, Failure(reason=reason, message=f"The job's {what} could not be had: {error}"))

@@ -70,6 +70,16 @@ class Jobs:
         with self._lock:
             return self._jobs.get(job)
 
+    def signed(self) -> list[SignedOrder]:
+        """The orders of all jobs, as they came."""
+        with self._lock:
+            return [job.signed for job in self._jobs.values() if job.signed is not None]
+
+    def images(self) -> set[str]:
+        """The config digests of the images that jobs known now run in."""
+        with self._lock:
+            return {job.order.image.config_digest for job in self._jobs.values()}
+
     def runnable(self, job: str) -> bool:
         found = self.get(job)
         return found is not None and found.ready

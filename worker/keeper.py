@@ -5,13 +5,15 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from dockercomp.protocol.messages import LONGEST_SENTENCE, Allocation, AppliedAllocation, Ceiling, ContainerReport
 
-from . import limits
+from . import limits, permission
 from .engine import EngineError
+from .house import House
 from .limits import TooSmall
+from .permission import Verdict
 from .readback import ReadBack
 from .reconcile import Drain, Freeze, Keep, Open, Resize, SlotNow, Step, Thaw, as_planned, steps
 from .slots import Floor, Slot
@@ -34,8 +36,10 @@ class Picture:
     able: int = 0
     """Slots that would take a chunk."""
     paused: str = ""
-    """Who paused it; empty while it is not."""
+    """Why nothing is taken now, in a sentence; empty while chunks are."""
     trouble: str = ""
+    rules: list[str] = field(default_factory=list)
+    """When the volunteer lets it work."""
 
     def differs(self, other: "Picture") -> bool:
         """Whether the master should hear of it at once: not of the use of CPU and memory, nor of every chunk."""
@@ -50,8 +54,17 @@ class Picture:
 class Keeper:
     """`want`, `cancel`, `stop` and `picture` may be used from any thread; everything else happens in the loop."""
 
-    def __init__(self, floor: Floor, volunteer: Volunteer, cores: int, memory: int, tell: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        floor: Floor,
+        volunteer: Volunteer,
+        house: House,
+        cores: int,
+        memory: int,
+        tell: Callable[[], None],
+    ) -> None:
         self.picture = Picture(ceiling=floor.ceiling)
+        self._house, self._verdict, self._frozen = house, Verdict(), False
         self._floor, self._volunteer, self._cores, self._memory, self._tell = floor, volunteer, cores, memory, tell
         self._wanted: Allocation | None = None
         self._slots: list[Slot] = []
@@ -107,7 +120,7 @@ class Keeper:
         if self._floor.allowed is not None:
             containers = 0 if self._stopping else self._floor.allowed.containers
             self._refusal = ""
-            for step in steps(containers, self._floor.paused, [self._now(slot) for slot in self._slots]):
+            for step in steps(containers, self._frozen, [self._now(slot) for slot in self._slots]):
                 self._do(step)
         picture = self._look(view, note)
         changed, self.picture = picture.differs(self.picture), picture
@@ -117,18 +130,49 @@ class Keeper:
     def _decide(self, view: View) -> str:
         """What is allowed now goes to the floor; what was cut, in one sentence."""
         floor = self._floor
-        ceiling = limits.ceiling(view.wishes, self._cores, self._memory)
+        if floor.gate.renew(view.wishes.consent):
+            self._reconsider()
+        wishes = replace(view.wishes, consent=floor.gate.consent)
+        ceiling = limits.ceiling(wishes, self._cores, self._memory)
         allowed, note = limits.clip(self._wanted, ceiling) if self._wanted else (None, "")
         if (ceiling, allowed) != (floor.ceiling, floor.allowed):
             floor.ceiling, floor.allowed = ceiling, allowed
             floor.jobs.forgive()
-        paused = not self._stopping and (view.paused or (allowed is not None and allowed.paused))
+        self._verdict = self._judge(view)
+        paused = bool(self._verdict.why) and not self._stopping
+        self._frozen = paused and self._verdict.freeze
         if paused != floor.paused:
             floor.paused = paused
             floor.leases.wake()
         if paused or self._stopping:
             floor.leases.return_waiting()
         return note
+
+    def _reconsider(self) -> None:
+        """The volunteer's consent has changed: refusals are forgotten, and what is not consented to any more ends."""
+        floor = self._floor
+        floor.jobs.forgive()
+        for signed in floor.jobs.signed():
+            why = floor.gate.objection(signed)
+            if why:
+                log.info("job %s: ends here: %s", signed.job, why)
+                floor.jobs.refuse(signed.job, why)
+                floor.leases.return_waiting([signed.job])
+                held = [slot.held.lease for slot in self._slots if slot.held]
+                self._cancels |= {lease.id for lease in held if lease.job == signed.job}
+
+    def _judge(self, view: View) -> Verdict:
+        """Whether chunks are taken now; who paused it comes before what the house says."""
+        self._house.follow(view.wishes)
+        self._floor.unlimited = view.wishes.unlimited
+        if view.paused:
+            return Verdict("Paused by the volunteer.", freeze=True)
+        if self._floor.allowed is not None and self._floor.allowed.paused:
+            return Verdict("Paused by an admin.", freeze=True)
+        reports = self.picture.containers
+        return self._house.judge(
+            view.wishes, sum(report.cpus_used or 0.0 for report in reports), self._floor.limits_hold
+        )
 
     def _now(self, slot: Slot) -> SlotNow:
         now = SlotNow(slot.number, busy=slot.held is not None, draining=slot.leaving)
@@ -186,8 +230,9 @@ class Keeper:
         slots = [slot for slot in self._slots if not slot.ended]
         reports = tuple(report for slot in slots if (report := self._read_back.report(slot, self._floor.jobs)))
         self._notice_dead(slots, reports)
-        trouble = [view.problem, self._refusal, *(slot.trouble for slot in slots)]
-        paused = "the volunteer" if view.paused else "an admin" if self._floor.paused else ""
+        unlimited = "" if self._floor.limits_hold else "This engine enforces no limits on CPU and memory."
+        trouble = [view.problem, self._refusal, unlimited, *(slot.trouble for slot in slots)]
+        paused = self._verdict.why if self._floor.paused else ""
         return Picture(
             ceiling=self._floor.ceiling,
             applied=self._applied(slots, reports, note),
@@ -195,6 +240,7 @@ class Keeper:
             able=0 if paused else sum(slot.able for slot in slots),
             paused=paused,
             trouble=" ".join(sentence for sentence in trouble if sentence),
+            rules=permission.rules(view.wishes),
         )
 
     def _notice_dead(self, slots: list[Slot], reports: tuple[ContainerReport, ...]) -> None:

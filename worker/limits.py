@@ -5,10 +5,13 @@ bytes, CPUs in cores.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 from dockercomp.protocol.messages import Allocation, Ceiling
 from dockercomp.protocol.orders import ResourcesSpec
 
+from .consent import LOCKED, Consent
+from .schedule import Hours
 from .tasks import Size
 
 MIB = 2**20
@@ -32,6 +35,15 @@ class Wishes:
     containers: int | None = None
     cpus: float | None = None
     memory: int | None = None
+    disk: int | None = None
+    network_per_day: int | None = None
+    hours: Hours | None = None
+    idle_s: float | None = None
+    """Seconds for which nobody else must have used the machine; None: used or not."""
+    on_battery: bool = True
+    unlimited: Literal["refuse", "warn"] = "refuse"
+    """What to do where the engine does not enforce limits."""
+    consent: Consent = LOCKED
 
 
 def ceiling(wishes: Wishes, cores: int, memory: int) -> Ceiling:
@@ -42,7 +54,14 @@ def ceiling(wishes: Wishes, cores: int, memory: int) -> Ceiling:
     cpus = min(wishes.cpus or float(cores), float(cores))
     lent = min(wishes.memory or memory // 2, memory)
     containers = wishes.containers or max(1, min(int(cpus), lent // CONTAINER_MEMORY))
-    return Ceiling(containers=containers, cpus=cpus, memory=lent)
+    return Ceiling(
+        containers=containers,
+        cpus=cpus,
+        memory=lent,
+        disk=wishes.disk or 0,
+        network_per_day=wishes.network_per_day or 0,
+        allows=list[str](wishes.consent.granted),
+    )
 
 
 def clip(wanted: Allocation, most: Ceiling) -> tuple[Allocation, str]:

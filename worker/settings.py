@@ -9,11 +9,18 @@ from pathlib import Path
 from dockercomp.machine import configuration
 from dockercomp.machine.configuration import ConfigurationError
 from dockercomp.machine.home import default_home
+from dockercomp.protocol import pins
 
-from .limits import Wishes
+from . import consent, schedule
+from .limits import MIB, Wishes
 from .urls import REACHES, Reach
 
 PORT = 8080
+IDLE_MINUTES = 5.0
+"""Of DC_WHEN_IDLE=yes."""
+LEAST_DISK = 64 * MIB
+LEAST_NETWORK = 64 * MIB
+"""Less would not let one image, or a part for each thread that fetches, come in."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +37,12 @@ class Settings:
     wishes: Wishes
     fetch: Reach
     """Which URLs the worker reads for jobs."""
+    registry_auth: str
+    """A file as docker login writes it; empty: docker's own."""
     source: Path | None
     """The configuration file that was read."""
+    tls_pin: str = ""
+    """Fingerprint of the one certificate that the master may show. Empty: what this machine's authorities signed."""
 
 
 def find_configuration(environ: Mapping[str, str] = os.environ) -> Path | None:
@@ -55,13 +66,18 @@ def read(environ: Mapping[str, str] = os.environ) -> Settings:
         docker_host=values.get("DC_DOCKER_HOST", ""),
         wishes=wishes(values),
         fetch=_reach(values),
+        registry_auth=values.get("DC_REGISTRY_AUTH", ""),
         source=source,
+        tls_pin=_pin(values),
     )
 
 
 def reread_wishes(source: Path | None, environ: Mapping[str, str] = os.environ) -> Wishes:
     """The ceiling's keys alone, for a daemon that runs. Raises ConfigurationError; the caller keeps the old ones."""
-    return wishes(configuration.read(source, environ))
+    try:
+        return wishes(configuration.read(source, environ))
+    except ConfigurationError as error:
+        raise ConfigurationError(configuration.placed(str(error), source)) from error
 
 
 def wishes(values: Mapping[str, str]) -> Wishes:
@@ -73,14 +89,53 @@ def wishes(values: Mapping[str, str]) -> Wishes:
     containers = number("DC_CONTAINERS", 1, 1024)
     if containers is not None and containers != int(containers):
         raise ConfigurationError(f"DC_CONTAINERS={values['DC_CONTAINERS']}: must be a whole number.")
-    memory = configuration.size(values["DC_MEMORY"], "DC_MEMORY") if "DC_MEMORY" in values else None
-    if memory is not None and memory < 64 * 2**20:
-        raise ConfigurationError(f"DC_MEMORY={values['DC_MEMORY']}: must be at least 64MiB.")
     return Wishes(
         containers=None if containers is None else int(containers),
         cpus=number("DC_CPUS", 0.05, 4096),
-        memory=memory,
+        memory=_size(values, "DC_MEMORY", 64 * MIB),
+        disk=_size(values, "DC_DISK", LEAST_DISK),
+        network_per_day=_size(values, "DC_NETWORK_PER_DAY", LEAST_NETWORK),
+        hours=_hours(values),
+        idle_s=_idle(values),
+        on_battery=_one_of(values, "DC_ON_BATTERY", "yes", "no") == "yes",
+        consent=consent.read(values),
+        unlimited="warn" if _one_of(values, "DC_UNLIMITED", "refuse", "warn") == "warn" else "refuse",
     )
+
+
+def _size(values: Mapping[str, str], key: str, least: int) -> int | None:
+    if key not in values:
+        return None
+    size = configuration.size(values[key], key)
+    if size < least:
+        raise ConfigurationError(f"{key}={values[key]}: must be at least {least // MIB}MiB.")
+    return size
+
+
+def _hours(values: Mapping[str, str]) -> schedule.Hours | None:
+    try:
+        return schedule.parse(values["DC_HOURS"]) if "DC_HOURS" in values else None
+    except schedule.BadHours as error:
+        raise ConfigurationError(f"DC_HOURS={values['DC_HOURS']}: {error}.") from error
+
+
+def _idle(values: Mapping[str, str]) -> float | None:
+    """Seconds."""
+    given = values.get("DC_WHEN_IDLE", "no")
+    if given in ("yes", "no"):
+        return IDLE_MINUTES * 60 if given == "yes" else None
+    try:
+        return configuration.number(given, "DC_WHEN_IDLE", 1, 1440) * 60
+    except ConfigurationError as error:
+        raise ConfigurationError(f"DC_WHEN_IDLE={given}: must be yes, no, or minutes from 1 to 1440.") from error
+
+
+def _one_of(values: Mapping[str, str], key: str, *words: str) -> str:
+    """The value, which is one of `words`; the first where there is none."""
+    given = values.get(key, words[0])
+    if given not in words:
+        raise ConfigurationError(f"{key}={given}: must be {' or '.join(words)}.")
+    return given
 
 
 def _reach(values: Mapping[str, str]) -> Reach:
@@ -89,6 +144,16 @@ def _reach(values: Mapping[str, str]) -> Reach:
         if given == reach:
             return reach
     raise ConfigurationError(f"DC_FETCH={given}: must be none, public or any.")
+
+
+def _pin(values: Mapping[str, str]) -> str:
+    given = values.get("DC_TLS_PIN", "")
+    if given and values.get("DC_SCHEME") != "https":
+        raise ConfigurationError("DC_TLS_PIN pins a certificate, and plain HTTP shows none: set DC_SCHEME=https.")
+    try:
+        return pins.parse(given) if given else ""
+    except ValueError as error:
+        raise ConfigurationError(f"DC_TLS_PIN={error}.") from error
 
 
 def is_loopback(host: str) -> bool:

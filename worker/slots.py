@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 from dockercomp.protocol.messages import Allocation, Ceiling, Failure
 from dockercomp.protocol.orders import JobOrder
@@ -14,11 +14,13 @@ from dockercomp.protocol.orders import JobOrder
 from . import limits
 from .checkpoints import Checkpoints
 from .engine import EngineError
+from .gate import Gate
 from .jobs import Job, Jobs
 from .leases import Held, Leases
 from .limits import TooSmall
 from .live import Live, Watched
 from .pace import ChunkTimes
+from .reconcile import in_force
 from .tasks import Outcome, Reading, Size, Task
 
 log = logging.getLogger(__name__)
@@ -61,11 +63,16 @@ class Floor:
     """A container of a job for a slot; not started yet."""
     ceiling: Ceiling
     checkpoints: Checkpoints
+    gate: Gate
     watched: Watched = field(default_factory=Watched)
     allowed: Allocation | None = None
     """The allocation as clipped by the ceiling; None until the master has given one."""
     paused: bool = False
     """No slot takes a chunk."""
+    limits_hold: bool = True
+    """Whether limits were found in force, as far as anything was read back yet."""
+    unlimited: Literal["refuse", "warn"] = "refuse"
+    """What the volunteer wants where they are not."""
     news: Callable[[], None] = lambda: None
     """Something about a container is worth reading back and telling."""
 
@@ -182,6 +189,10 @@ class Slot:
         size = self.floor.size_for(job.order)
         container = self.container = self.floor.make(job, self.number, size)
         container.start()
+        if not in_force(container.reading(), size):
+            self.floor.limits_hold = False
+            if self.floor.unlimited == "refuse":
+                raise EngineError("its limits on CPU and memory are not in force, as its cgroup says")
         self.planned, self.live = size, True
         self.floor.news()
         return container
@@ -192,7 +203,7 @@ class Slot:
             self.deaths, self.trouble = 0, ""
             self.floor.times.note(held.lease.job, seconds)
             self.floor.leases.finished(held.lease.id, outcome)
-        elif self.giving_back or held.cancelled:
+        elif self.giving_back or held.cancelled or failure.reason == "refused":
             self._return(held)
         elif failure.reason == "engine":
             self._died(held, failure.message, outcome)

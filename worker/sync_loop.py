@@ -38,8 +38,9 @@ from dockercomp.protocol.messages import (
     SyncRequest,
 )
 
-from .admission import Refused, admit
+from .admission import Refused
 from .checkpoints import Checkpoints, Claim
+from .gate import Gate
 from .identity import Identity
 from .inputs import Inputs
 from .jobs import Jobs
@@ -47,6 +48,7 @@ from .keeper import Keeper
 from .leases import Leases
 from .live import Watched
 from .master_client import MasterClient
+from .master_keys import MasterKeys
 from .outputs import Outputs, Parcel
 from .pace import SHORTEST, ChunkTimes, Load, next_call, want
 
@@ -90,6 +92,8 @@ class Parts:
     keeper: Keeper
     checkpoints: Checkpoints
     watched: Watched
+    gate: Gate
+    keys: MasterKeys
 
 
 @dataclass(frozen=True)
@@ -103,10 +107,10 @@ class _Sent:
 
 
 class SyncLoop:
-    def __init__(self, parts: Parts, platform: str, machine: Callable[[], Machine]) -> None:
+    def __init__(self, parts: Parts, machine: Callable[[], Machine]) -> None:
         self.line = Line()
         self.fatal: Fatal | None = None
-        self._parts, self._platform, self._machine = parts, platform, machine
+        self._parts, self._machine = parts, machine
         self._session, self._seq = secrets.token_hex(8), 1
         self._open: _Sent | None = None
         self._last, self._longest, self._dry = -1e9, 0.0, False
@@ -296,8 +300,9 @@ class SyncLoop:
 
     def _orders(self, orders: list[SignedOrder]) -> None:
         for signed in orders:
+            self._parts.keys.meet(signed.key)
             try:
-                order = admit(signed, self._parts.identity.master_key, self._platform)
+                order = self._parts.gate.admit(signed)
                 self._parts.inputs.prepare(order, signed)
             except Refused as error:
                 log.error("job %s: refused: %s", signed.job, error)
@@ -330,7 +335,7 @@ class SyncLoop:
         """What this worker is doing, or why it is idle."""
         picture, (waiting, running) = self._parts.keeper.picture, self._parts.leases.counts()
         if picture.paused:
-            doing = f"Paused by {picture.paused}."
+            doing = picture.paused
         elif running:
             doing = f"Running {running} chunks, {waiting} more at hand."
         elif waiting:

@@ -87,3 +87,7 @@ class EngineFacts:
     memory: int
     storage: str = ""
     warnings: tuple[str, ...] = field(default=())
+    bridge_firewall: bool = False
+    """Whether it has a bridge, whose traffic the host's firewall sees."""
+    limits: bool = True
+    """Whether it says that it can limit CPU and memory; what it really does is read back."""
