@@ -1,5 +1,6 @@
 """installer.sh on this machine, from a real master: it completes, or it leaves nothing."""
 
+import itertools
 import json
 import signal
 import subprocess
@@ -106,8 +107,9 @@ STEPS = [
 ]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize(
+    ("step", "number"), zip(STEPS, itertools.cycle([signal.SIGINT, signal.SIGTERM]), strict=False), ids=STEPS
+)
 def test_interrupted_in_a_step_it_leaves_nothing(
     volunteer: Volunteer, master: RunningMaster, step: str, number: signal.Signals
 ) -> None:

@@ -1,7 +1,6 @@
 """docker/python/build: the base image without a registry."""
 
 import os
-import secrets
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,10 +8,9 @@ from pathlib import Path
 import pytest
 
 from dockercomp.machine.image_archive import archive_pin
-from tests.integration.docker_parts import engine_for
+from tests.integration.docker_parts import ARCHIVE, BUILD, IMAGE, engine_for
 from worker.engine import Engine
 
-BUILD = Path(__file__).resolve().parents[2] / "docker" / "python" / "build"
 LARGEST = 150 * 2**20
 
 
@@ -23,26 +21,16 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
     engine.close()
 
 
-@pytest.fixture
-def name(engine: Engine) -> Iterator[str]:
-    """A name of the test's own, so that the real image keeps its."""
-    name = f"dockercomp-test-{secrets.token_hex(4)}/python:latest"
-    yield name
-    engine.remove_image(name)
-
-
-def test_it_is_built_once_and_then_only_loaded(engine: Engine, name: str, tmp_path: Path) -> None:
-    archive = tmp_path / "cache" / "python.tar"
-    command = [str(BUILD), "--archive", str(archive), "--tag", name]
+def test_it_is_built_once_and_then_only_loaded(engine: Engine) -> None:
+    command = [str(BUILD), "--archive", str(ARCHIVE)]
     subprocess.run(command, check=True, timeout=280)
-    digest, platform = archive_pin(archive)
-    assert platform == engine.facts().platform and archive.stat().st_size < LARGEST
-    assert engine.image_id(name) is not None
-    engine.remove_image(name)
-    written = archive.stat().st_mtime_ns
+    digest, platform = archive_pin(ARCHIVE)
+    assert platform == engine.facts().platform and ARCHIVE.stat().st_size < LARGEST
+    written = ARCHIVE.stat().st_mtime_ns
     # The far side of a package mirror is not there: what is cached needs none.
     subprocess.run(command, check=True, timeout=60, env={**os.environ, "DC_DEBIAN_MIRROR": "http://127.0.0.1:9"})
-    assert archive.stat().st_mtime_ns == written and engine.image_id(name) is not None
+    assert ARCHIVE.stat().st_mtime_ns == written
+    assert engine.image_id(IMAGE) is not None
     assert digest.startswith("sha256:")
 
 
