@@ -121,9 +121,7 @@ class LookBack:
     def _judge_others(self, job: str, clients: set[str]) -> None:
         """Those whom these clients outvoted."""
         for finding in self._store.findings.outvoted_by(job, clients):
-            chunks = self._store.chunks.by_ids(finding["chunks"])
-            if any(lifecycle.rejudge(chunk) is not chunk for chunk in chunks):
-                self._store.findings.move(finding, "judging")
+            self._store.findings.move(finding, "judging")
 
     # --- judging: was it wrong after all? ----------------------------------------------------------------------------
 

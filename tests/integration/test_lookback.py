@@ -1,0 +1,205 @@
+"""Looking back: once a client is found wrong, nothing that rests on its word stays unless others confirm it."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from server import lifecycle
+from server.housekeeping import Housekeeping
+from server.lookback import LookBack
+from server.settings import Settings
+from server.store import Store
+from server.store.connection import Document
+from tests.integration.lookback_parts import Scene, lying, right, truth
+from tests.integration.simulated import Volunteer
+
+
+@pytest.fixture
+def scene(store: Store, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Scene:
+    return Scene.on(store, settings, monkeypatch)
+
+
+def caught(scene: Scene, job: str, *lies: int) -> tuple[Volunteer, Volunteer, Volunteer]:
+    """A liar that did chunks 0 to 9 on its word alone, and was outvoted in chunk 10 by two honest clients."""
+    scene.checked = {(0, 10)}
+    liar, one, two = scene.volunteer(lying(*lies, 10)), scene.volunteer(right), scene.volunteer(right)
+    liar.work(11)
+    liar.work(0)
+    for honest in (one, two):
+        honest.work(1)
+        honest.work(0)
+    assert scene.chunk(job, 10).state == "accepted"
+    assert scene.master.store.reviews.any_due(job)
+    return liar, one, two
+
+
+def test_a_mismatch_opens_all_that_rests_on_its_clients_word_and_only_what_others_confirm_stays(scene: Scene) -> None:
+    job = scene.submit(20)
+    liar, one, two = caught(scene, job, 2, 7)
+    scene.look()
+    chunks = scene.chunks(job)
+    assert [chunk.index for chunk in chunks if chunk.state == "open"] == list(range(10))
+    assert scene.complete(job, one, two) == truth(20)
+    assert all(lifecycle.confirmed(chunk) for chunk in scene.chunks(job)[:11])
+    (finding,) = scene.master.store.findings.of_job(job)
+    assert (finding["client"], finding["state"], finding["opened"]) == (liar.id, "done", 10)
+    assert finding["chunks"] == [scene.chunk(job, 10).id] and sorted(finding["by"]) == sorted([one.id, two.id])
+
+
+def test_a_client_that_was_found_wrong_is_marked_loses_its_leases_and_gets_no_more_of_the_job(scene: Scene) -> None:
+    job = scene.submit(30)
+    scene.checked = {(0, 10)}
+    liar, one, two = scene.volunteer(lying(10)), scene.volunteer(right), scene.volunteer(right)
+    liar.work(11)
+    leases = liar.send(liar.request(5)).leases
+    for honest in (one, two):
+        honest.work(1)
+        honest.work(0)
+    scene.look()
+    answer = liar.send(liar.request(5))
+    assert sorted(answer.cancelled) == sorted(lease.id for lease in leases) and answer.leases == []
+    assert "found wrong" in answer.why_idle
+    assert "outvoted" in scene.client(liar)["marked"] and job in scene.client(liar)["findings"]
+
+
+def test_a_failed_canary_opens_them_as_well(scene: Scene) -> None:
+    job = scene.submit(60)
+    one, two = scene.volunteer(right), scene.volunteer(right)
+    liar = scene.master.volunteer(lambda _: b"-1\n", token=scene.master.token_of("elsewhere"))
+    scene.checked = {(0, 0), (0, 1)}
+    for honest in (one, two):
+        honest.work(2)
+        honest.work(0)
+    scene.canaries = True
+    scene.until(lambda: bool(scene.master.store.findings.of_job(job)), liar)
+    wrong = [r for chunk in scene.chunks(job) for r in chunk.replicas if r.wrong]
+    assert all(r.client == liar.id and r.canary for r in wrong) and wrong
+    scene.canaries = False
+    assert scene.complete(job, one, two) == truth(60)
+
+
+def test_an_honest_clients_results_stay_as_they_are(scene: Scene) -> None:
+    job = scene.submit(30)
+    honest = scene.volunteer(right)
+    honest.work(15)
+    honest.work(0)
+    liar = scene.volunteer(lying(20))
+    scene.checked = {(0, 20)}
+    liar.work(8)
+    liar.work(0)
+    before = {chunk.id: chunk.version for chunk in scene.chunks(job)[:15]}
+    judge = scene.volunteer(right)
+    scene.until(lambda: bool(scene.master.store.findings.of_job(job)), honest, judge)
+    assert {chunk.id: chunk.version for chunk in scene.chunks(job)[:15]} == before
+
+
+def test_a_result_that_two_clients_gave_who_are_both_found_wrong_is_opened_again(scene: Scene) -> None:
+    job = scene.submit(20)
+    first = scene.volunteer(lying(0, 5))
+    second = scene.volunteer(lying(0, 6))
+    honest = [scene.volunteer(right) for _ in range(3)]
+    scene.checked = {(0, 0), (0, 5), (0, 6)}
+    first.work(1)
+    first.work(0)
+    second.work(1)
+    second.work(0)
+    assert lifecycle.confirmed(scene.chunk(job, 0)), "two who share a lie confirm each other"
+    first.held.clear()
+    for each in honest[:1]:
+        each.work(4)
+        each.work(0)
+    first.work(1)
+    second.work(1)
+    assert scene.complete(job, *honest, first, second) == truth(20)
+    assert {each["client"] for each in scene.master.store.findings.of_job(job)} == {first.id, second.id}
+
+
+def test_a_finding_is_taken_back_when_those_who_outvoted_the_client_are_found_wrong(scene: Scene) -> None:
+    job = scene.submit(12)
+    honest, others = scene.volunteer(right), [scene.volunteer(right) for _ in range(3)]
+    liars = [scene.volunteer(lying(0, 4)), scene.volunteer(lying(0, 5))]
+    scene.checked = {(0, 0), (0, 4), (0, 5)}
+    honest.work(1)
+    honest.work(0)
+    for liar in liars:
+        liar.work(1)
+        liar.work(0)
+    scene.look(3)
+    assert job in scene.client(honest)["findings"] and "outvoted" in scene.client(honest)["marked"]
+    others[0].work(3)
+    others[0].work(0)
+    liars[0].work(1)
+    liars[1].work(1)
+    for liar in liars:
+        liar.work(0)
+    assert scene.complete(job, *others) == truth(12)
+    kept = scene.client(honest)
+    assert kept["findings"] == {} and not kept["marked"] and kept["counters"]["wrong"] == 0
+    assert {each["client"] for each in scene.master.store.findings.of_job(job)} == {liar.id for liar in liars}
+    assert scene.chunk(job, 0).digest == next(r.digest for r in scene.chunk(job, 0).replicas if r.client == honest.id)
+
+
+# --- deaths ---------------------------------------------------------------------------------------------------------
+
+
+class Died(Exception):
+    """The process is gone."""
+
+
+def dying(monkeypatch: pytest.MonkeyPatch, store: Store, writes: int) -> Callable[[], None]:
+    """Let so many writes through and fail each one after them; returns what ends that."""
+    left = [writes]
+
+    def counting(real: Callable[..., Any]) -> Callable[..., Any]:
+        def write(*arguments: Any, **named: Any) -> Any:
+            if left[0] <= 0:
+                raise Died
+            left[0] -= 1
+            return real(*arguments, **named)
+
+        return write
+
+    with monkeypatch.context() as patch:
+        patches: Sequence[tuple[object, str]] = [
+            (store.chunks, "compare_and_set"),
+            (store.findings, "note"),
+            (store.findings, "move"),
+            (store.findings, "opened"),
+            (store.editions, "review"),
+            (store.editions, "withdraw"),
+            (store.editions, "reviewed"),
+            (store.clients, "found_wrong"),
+        ]
+        for owner, name in patches:
+            monkeypatch.setattr(owner, name, counting(getattr(owner, name)))
+        del patch
+
+    def revive() -> None:
+        left[0] = 10**9
+
+    return revive
+
+
+@pytest.mark.parametrize("writes", range(8))
+def test_a_look_back_that_is_killed_at_any_write_is_completed_by_the_next_holder(
+    scene: Scene, settings: Settings, monkeypatch: pytest.MonkeyPatch, writes: int
+) -> None:
+    job = scene.submit(20)
+    _, one, two = caught(scene, job, 2, 7)
+    revive = dying(monkeypatch, scene.master.store, writes)
+    with pytest.raises(Died):
+        LookBack(scene.master.store).round([scene.job(job)])
+    revive()
+    scene.housekeeping = Housekeeping(scene.master.store, settings)
+    assert scene.complete(job, one, two) == truth(20)
+    (finding,) = scene.master.store.findings.of_job(job)
+    assert finding["state"] == "done" and not scene.job(job).get("reviewing")
+
+
+def test_a_job_does_not_end_between_a_mismatch_and_its_look_back(scene: Scene) -> None:
+    job = scene.submit(11)
+    caught(scene, job, 2)
+    document: Document = scene.job(job)
+    assert document["state"] == "running"
+    assert not scene.housekeeping._stages.advance(document), "the wrong result of chunk 10 is not followed up yet"
