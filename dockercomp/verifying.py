@@ -105,6 +105,8 @@ def genuine(raw: bytes, keys: Keys) -> Genuine:
 def record_of(receipt: ChunkReceipt, job: JobReceipt | None) -> ChunkRecord:
     """The chunk's record, proven to be one of the job's where that receipt is given. Raises BadReceipt."""
     record = receipts.record_of(receipt)
+    if job is not None and not receipt.of:
+        raise BadReceipt(f"the receipt of chunk {record.chunk} was signed before its job ended: fetch it again")
     if job is not None and (receipt.records, receipt.chunks, record.job) != (job.records, job.chunks, job.job):
         raise BadReceipt(f"chunk {record.chunk} is not one of those that the receipt of job {job.job} covers")
     return record

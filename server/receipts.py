@@ -61,21 +61,21 @@ class Receipts:
 
         Raises Conflict where there is no result, Busy while the receipt of a large job is being made, NotFound.
         """
-        wanted = edition or edition_of(job)
-        if str(wanted) not in job.get("receipts", {}):
-            if wanted != edition_of(job):
-                raise NotFound(f"job {job['_id']} has no receipt of edition {wanted}")
-            job = self._made(job)
-        return read_all(self._store.blobs.open(job["receipts"][str(wanted)]["envelope"]))
+        if edition is not None and edition != edition_of(job):
+            kept = job.get("receipts", {}).get(str(edition))
+            if kept is None:
+                raise NotFound(f"job {job['_id']} has no receipt of edition {edition}")
+        else:
+            kept = self._kept(job)
+        return read_all(self._store.blobs.open(kept["envelope"]))
 
     def of_chunk(self, job: Document, chunk: Chunk) -> bytes:
-        """The receipt of an accepted chunk. While its job has none it proves no place among others, and may still be
-        superseded. Raises Conflict where the chunk has no accepted result."""
+        """The receipt of an accepted chunk. While its job runs it proves no place among others, and the result may be
+        checked again. Raises Conflict where the chunk has no accepted result, Busy as of_job."""
         if chunk.state != "accepted":
             raise Conflict(f"chunk {chunk.id} has no accepted result, so no receipt: it is {chunk.state}")
-        kept = job.get("receipts", {}).get(str(edition_of(job))) if job["state"] == "completed" else None
-        if kept is not None:
-            return sign(self._proven(job, chunk, kept), self._seed)
+        if job["state"] == "completed":
+            return sign(self._proven(job, chunk, self._kept(job)), self._seed)
         spec = msgspec.convert(job["spec"], JobSpec)
         record = receipts.encode_record(record_of(chunk, spec, stages_of(job)[chunk.stage]["name"]))
         return sign(self._of_record(job, spec, record), self._seed)
@@ -105,18 +105,22 @@ class Receipts:
         }
         return self._store.jobs.keep_receipt(job["_id"], edition, kept)
 
-    def _made(self, job: Document) -> Document:
-        if job.get("withdrawn") and job["state"] != "completed":
-            raise Conflict(f"the result of job {job['_id']} was withdrawn: {job['withdrawn']}")
+    def _kept(self, job: Document) -> Document:
+        """Where the receipt of the present edition lies; made now where it is not there. Raises as of_job."""
         if job["state"] != "completed":
-            raise Conflict(f"job {job['_id']} has no receipt: it is {job['state']}, and only a result has one")
-        if not self.is_quick(job):
-            raise Busy("the receipt of this job is being made, which takes a while: come again", retry_after=5)
-        self.make(job)
-        stored = self._store.jobs.by_id(job["_id"])
-        if stored is None or str(edition_of(job)) not in stored.get("receipts", {}):
+            withdrawn = f"its result was withdrawn: {job['withdrawn']}" if job.get("withdrawn") else ""
+            reason = withdrawn or f"it is {job['state']}, and only a result has one"
+            raise Conflict(f"job {job['_id']} has no receipt: {reason}")
+        edition, found = str(edition_of(job)), job
+        if edition not in job.get("receipts", {}):
+            if not self.is_quick(job):
+                raise Busy("the receipt of this job is being made, which takes a while: come again", retry_after=5)
+            self.make(job)
+            found = self._store.jobs.by_id(job["_id"]) or job
+        kept: Document | None = found.get("receipts", {}).get(edition)
+        if kept is None:
             raise Busy("the job's result has just changed: come again", retry_after=1)
-        return stored
+        return kept
 
     def _tree(self, job: Document, spec: JobSpec, summary: Summary) -> Tree:
         """Store the records of all chunks, and sum them up."""

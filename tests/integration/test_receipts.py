@@ -3,6 +3,7 @@
 import hashlib
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 import msgspec
 import pytest
@@ -25,9 +26,18 @@ from tests.integration.simulated import Master, Volunteer, done
 SEED = b"k" * 32
 
 
+@dataclass
+class Kept(Master):
+    """A master with its background duties."""
+
+    duties: Housekeeping = field(init=False)
+
+
 @pytest.fixture
-def master(store: Store) -> Iterator[Master]:
-    yield Master(store)
+def master(store: Store, settings: Settings) -> Iterator[Kept]:
+    found = Kept(store)
+    found.duties = Housekeeping(store, settings)
+    yield found
 
 
 @pytest.fixture
@@ -35,7 +45,7 @@ def making_receipts(store: Store) -> Receipts:
     return Receipts(store, Sources(store), SEED, "http://127.0.0.1:1")
 
 
-def work(master: Master, job: str, *volunteers: Volunteer) -> Document:
+def work(master: Kept, job: str, *volunteers: Volunteer) -> Document:
     """The job's document once it has completed."""
     for _ in range(50):
         for volunteer in volunteers:
@@ -44,6 +54,7 @@ def work(master: Master, job: str, *volunteers: Volunteer) -> Document:
         assert document is not None
         if document["state"] != "running":
             break
+        master.duties.round(master.store.duties.now())
     assert document["state"] == "completed", document.get("error")
     return document
 
@@ -60,7 +71,7 @@ def chunk_receipt(raw: bytes) -> tuple[ChunkReceipt, ChunkRecord]:
     return found, receipts.record_of(found)
 
 
-def submit(master: Master, spec: JobSpec, *inputs: InputFile) -> str:
+def submit(master: Kept, spec: JobSpec, *inputs: InputFile) -> str:
     return str(master.submission.submit("ada", SubmitRequest(spec=spec, inputs=list(inputs)), "")["_id"])
 
 
@@ -93,7 +104,7 @@ def told(volunteer: Volunteer) -> None:
 
 
 def test_a_jobs_receipt_says_what_ran_on_what_by_whom_and_how_it_was_checked(
-    master: Master, making_receipts: Receipts
+    master: Kept, making_receipts: Receipts
 ) -> None:
     job = master.submit(70, quorum=2, reduce=True)
     volunteers = [master.volunteer(), master.volunteer()]
@@ -118,7 +129,7 @@ def test_a_jobs_receipt_says_what_ran_on_what_by_whom_and_how_it_was_checked(
     assert (found.clients, found.owners, found.chunks) == (2, 1, 71)
 
 
-def test_each_chunks_receipt_proves_its_place_in_the_jobs(master: Master, making_receipts: Receipts) -> None:
+def test_each_chunks_receipt_proves_its_place_in_the_jobs(master: Kept, making_receipts: Receipts) -> None:
     document = work(master, master.submit(130, quorum=2, reduce=True), master.volunteer(), master.volunteer())
     whole = job_receipt(making_receipts.of_job(document))
     document = master.store.jobs.by_id(document["_id"])  # with its receipt
@@ -135,7 +146,7 @@ def test_each_chunks_receipt_proves_its_place_in_the_jobs(master: Master, making
     assert merkle.root(leaves).hex() == whole.records
 
 
-def test_a_liars_vote_stands_in_the_receipt(master: Master, making_receipts: Receipts) -> None:
+def test_a_liars_vote_stands_in_the_receipt(master: Kept, making_receipts: Receipts) -> None:
     liar = master.volunteer(lambda lease: b"lie\n")
     honest = [master.volunteer(), master.volunteer()]
     job = master.submit(3, quorum=2)
@@ -151,7 +162,7 @@ def test_a_liars_vote_stands_in_the_receipt(master: Master, making_receipts: Rec
     assert {vote.client for vote in record.votes if vote.verdict == "outvoted"} == {liar.id}
 
 
-def test_a_job_that_checks_nothing_says_so(master: Master, making_receipts: Receipts) -> None:
+def test_a_job_that_checks_nothing_says_so(master: Kept, making_receipts: Receipts) -> None:
     document = work(master, master.submit(4, quorum=1), master.volunteer())
     checked = job_receipt(making_receipts.of_job(document)).verification
     assert checked.chunks == {"unchecked": 4}
@@ -159,7 +170,7 @@ def test_a_job_that_checks_nothing_says_so(master: Master, making_receipts: Rece
     assert checked.least is None
 
 
-def test_a_result_that_was_taken_over_names_the_chunk_that_gave_it(master: Master, making_receipts: Receipts) -> None:
+def test_a_result_that_was_taken_over_names_the_chunk_that_gave_it(master: Kept, making_receipts: Receipts) -> None:
     first = work(master, submit(master, numbers(3)), master.volunteer(), master.volunteer())
     second = work(master, submit(master, numbers(4)), master.volunteer(), master.volunteer())
     found = job_receipt(making_receipts.of_job(second))
@@ -169,7 +180,7 @@ def test_a_result_that_was_taken_over_names_the_chunk_that_gave_it(master: Maste
     assert (record.basis, record.reused_from, record.votes) == ("reused", f"{first['_id']}.0.{0:012d}", [])
 
 
-def test_a_result_of_files_has_the_digest_of_each(master: Master, making_receipts: Receipts) -> None:
+def test_a_result_of_files_has_the_digest_of_each(master: Kept, making_receipts: Receipts) -> None:
     def files(lease: Lease) -> bytes:
         return bundle.pack([(f"{lease.index}/a.txt", b"a" * lease.index), ("same.txt", f"{lease.index}".encode())])
 
@@ -185,7 +196,7 @@ def test_a_result_of_files_has_the_digest_of_each(master: Master, making_receipt
     assert receipts.files_digest(hashes) == output.files_digest
 
 
-def test_inputs_are_named_with_their_digests(master: Master, making_receipts: Receipts) -> None:
+def test_inputs_are_named_with_their_digests(master: Kept, making_receipts: Receipts) -> None:
     data = b"one\ntwo\n"
     name = InputFile(name="words.txt", digest=master.store.blobs.put(data), size=len(data))
     spec = JobSpec(name="x", image="i", input=InputSpec(split="lines"), map=ProgramSpec(command=["cat"]))
@@ -198,7 +209,7 @@ def test_inputs_are_named_with_their_digests(master: Master, making_receipts: Re
 
 
 def test_the_receipt_is_made_once_and_stays_the_same_bytes(
-    master: Master, making_receipts: Receipts, settings: Settings
+    master: Kept, making_receipts: Receipts, settings: Settings
 ) -> None:
     document = work(master, master.submit(5), master.volunteer(), master.volunteer())
     assert document["receipt_due"]
@@ -217,7 +228,7 @@ def test_the_receipt_is_made_once_and_stays_the_same_bytes(
     assert not making_receipts.make(document), "of several makers one is kept"
 
 
-def test_housekeeping_makes_what_nobody_asked_for(master: Master, settings: Settings) -> None:
+def test_housekeeping_makes_what_nobody_asked_for(master: Kept, settings: Settings) -> None:
     document = work(master, master.submit(5), master.volunteer(), master.volunteer())
     Housekeeping(master.store, settings).round(master.store.duties.now())
     after = master.store.jobs.by_id(document["_id"])
@@ -225,7 +236,7 @@ def test_housekeeping_makes_what_nobody_asked_for(master: Master, settings: Sett
 
 
 def test_what_happens_to_a_chunk_afterwards_does_not_change_its_receipt(
-    master: Master, making_receipts: Receipts
+    master: Kept, making_receipts: Receipts
 ) -> None:
     """A canary may come back when the job has ended; the record that the job's receipt covers is the one given."""
     document = work(master, master.submit(3), master.volunteer(), master.volunteer())
@@ -241,7 +252,7 @@ def test_what_happens_to_a_chunk_afterwards_does_not_change_its_receipt(
 
 
 def test_a_later_edition_names_the_one_it_supersedes_and_both_can_be_had(
-    master: Master, making_receipts: Receipts
+    master: Kept, making_receipts: Receipts
 ) -> None:
     document = work(master, master.submit(3), master.volunteer(), master.volunteer())
     first = making_receipts.of_job(document)
@@ -257,7 +268,7 @@ def test_a_later_edition_names_the_one_it_supersedes_and_both_can_be_had(
         making_receipts.of_job(both, 7)
 
 
-def test_only_results_have_receipts(master: Master, making_receipts: Receipts) -> None:
+def test_only_results_have_receipts(master: Kept, making_receipts: Receipts) -> None:
     job = master.submit(2)
     first, second = master.volunteer(), master.volunteer()
     first.work(1)
@@ -279,7 +290,7 @@ def test_only_results_have_receipts(master: Master, making_receipts: Receipts) -
 
 
 def test_a_large_job_is_not_made_while_somebody_waits(
-    master: Master, making_receipts: Receipts, monkeypatch: pytest.MonkeyPatch, settings: Settings
+    master: Kept, making_receipts: Receipts, monkeypatch: pytest.MonkeyPatch, settings: Settings
 ) -> None:
     document = work(master, master.submit(5), master.volunteer(), master.volunteer())
     monkeypatch.setattr(making, "_AT_ONCE", 4)
@@ -292,7 +303,7 @@ def test_a_large_job_is_not_made_while_somebody_waits(
     assert after is not None and making_receipts.of_job(after)
 
 
-def test_no_receipt_is_made_of_a_job_of_which_a_chunk_is_open_again(master: Master, making_receipts: Receipts) -> None:
+def test_no_receipt_is_made_of_a_job_of_which_a_chunk_is_open_again(master: Kept, making_receipts: Receipts) -> None:
     document = work(master, master.submit(5), master.volunteer(), master.volunteer())
     chunk = master.store.chunks.page(document["_id"], None, "", "", 1)[0]
     opened = msgspec.structs.replace(chunk, state="open", digest=None, size=None, version=chunk.version + 1)
