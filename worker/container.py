@@ -83,6 +83,7 @@ class WarmContainer:
         self._cgroup: CgroupFiles | None = None
         self._cancelled = False
         self._is_set_up = False
+        self._oom_before = 0
         self._paused_s = 0.0
         self._paused_at: float | None = None
         self._lock = threading.Lock()
@@ -223,23 +224,22 @@ class WarmContainer:
             return self._died(str(error), "disk")
         except _OverTime as error:
             return self._died(str(error), "time")
-        except ChannelError as error:
-            return self._died(str(error), "memory" if self._ran_out_of_memory() else "engine")
-        except (EngineError, OSError) as error:
+        except (ChannelError, EngineError, OSError) as error:
             return self._died(str(error))
         except BaseException as error:
             self._died(str(error))
             raise
 
     def _ran_out_of_memory(self) -> bool:
-        """Whether that is why it ended, with its runner: its control group, which tells it better, has gone."""
+        """Whether that is why it ended, with its runner: the control group, which tells it better, has gone. The
+        engine's word counts only where no earlier chunk was the reason for it."""
         with contextlib.suppress(EngineError):
-            return self._engine.ended_for_memory(self.id)
+            return not self._oom_before and self._engine.ended_for_memory(self.id)
         return False
 
     def _fed(self, run: bytes, told: Told) -> Outcome:
         assert self._channel is not None
-        oom_before = self._oom_kills()
+        oom_before = self._oom_before = self._oom_kills()
         with Output(self._spool) as output, Reception(self._channel, output, told) as reception:
             self._channel.run(run)
             if self._cancelled:  # before there was anything to kill
@@ -310,16 +310,17 @@ class WarmContainer:
             now = 0.0 if self._paused_at is None else time.monotonic() - self._paused_at
             return self._paused_s + now
 
-    def _died(self, why: str, reason: FailureReason = "engine") -> Outcome:
+    def _died(self, why: str, reason: FailureReason | None = None) -> Outcome:
         """The container cannot go on, whatever the reason; the next chunk needs another."""
         self.state = "dead"
         with contextlib.suppress(EngineError):
             self._engine.kill(self.id)
-        message = f"the container ended in the middle of the chunk: {why}"
-        if reason == "memory":
+        message = why if reason else f"the container ended in the middle of the chunk: {why}"
+        if reason is None and self._ran_out_of_memory():
             limit = self._size.memory_limit >> 20
+            reason = "memory"
             message = f"needed more than its {limit} MiB of memory (scratch included), which ended the whole container"
-        failure = Failure(reason="refused" if self._cancelled else reason, message=message)
+        failure = Failure(reason="refused" if self._cancelled else reason or "engine", message=message)
         return Outcome(failure=failure, container_dead=True)
 
     # --- making it -------------------------------------------------------------------------------------------------

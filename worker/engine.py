@@ -259,9 +259,10 @@ class Engine:
         return bool(self._state(container).get("Running"))
 
     def ended_for_memory(self, container: str) -> bool:
-        """Whether it has ended, killed for want of memory as far as the engine knows, and not by `kill`."""
-        state = self._state(container)
-        return not state.get("Running") and bool(state.get("OOMKilled"))
+        """Whether one that is ending, or was just killed, lost a process for want of memory, as the engine knows it."""
+        with self._speaking("wait for a container's end") as client, _tolerating(404):
+            client.wait(container, timeout=_PING_TIMEOUT)
+        return bool(self._state(container).get("OOMKilled"))
 
     def _state(self, container: str) -> dict[str, Any]:
         with self._speaking("inspect a container") as client:

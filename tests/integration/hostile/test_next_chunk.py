@@ -57,7 +57,8 @@ for mode in (0o1666, 0o1000):
     for key in range(1, 40):
         call(29, key + mode, 65536, mode), call(68, key + mode, mode), call(64, key + mode, 3, mode)
 """,
-    "a queue": CALL + "call(240, b'/q', 0o102, 0o666, 0)\nopen('/tmp/tried', 'w')",
+    "a queue": CALL + "call(240, b'/q', 0o102, 0o666, 0)",
+    "a queue, as a file": "open('/dev/mqueue/q', 'w')",
     "sockets": """
 import os, socket
 if not os.fork():

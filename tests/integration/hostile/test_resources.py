@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from dockercomp.protocol.orders import ProgramSpec
-from tests.integration.docker_parts import MIB, order_of, reason, task
+from tests.integration.docker_parts import MIB, Hearing, order_of, reason, task
 from tests.integration.hostile.lair import CALL, FINE, Lair, bounded, failed, is_well, program, run, said, working
 from worker import capture
 from worker.container import WarmContainer
@@ -85,17 +85,23 @@ while True: pass
 
 
 def test_where_the_runner_itself_runs_out_of_memory_the_job_is_told(lair: Lair, neighbour: WarmContainer) -> None:
-    """A program may make itself as unlikely a victim as the runner, and fill memory that is no process's."""
+    """A program may make itself as unlikely a victim as the runner, and smaller than it: here one page of machine code,
+    that fills memory which is no process's."""
     container = lair.container(program(time_limit=10.0))
     script = """
-import os
-for _ in range(6): os.fork()
+import os, struct
+code = bytes.fromhex("b83f010000" "488d3df4ffffff" "31f6" "0f05" "89c7"  # rdi = memfd_create(its own first bytes, 0)
+                     "b801000000" "488d35e2ffffff" "ba000c0000" "0f05" "ebeb")  # write(it, itself, 3072), for ever
+head = struct.pack("<4sBBBB8xHHIQQQIHHHHHH", b"\\x7fELF", 2, 1, 1, 0, 2, 62, 1, 0x400078, 64, 0, 0, 64, 56, 1, 0, 0, 0)
+segment = struct.pack("<IIQQQQQQ", 1, 5, 0, 0x400000, 0x400000, 120 + len(code), 4096, 4096)
+open("/tmp/tiny", "wb").write(head + segment + code)
+os.chmod("/tmp/tiny", 0o755)
 open("/proc/self/oom_score_adj", "w").write("500")
-f = os.memfd_create("x")
-while True: os.write(f, bytes(1 << 16))
+os.execv("/tmp/tiny", ["tiny"])
 """
     with working(neighbour):
-        assert reason(run(container, script)) == "memory"
+        outcome = run(container, script)
+    assert reason(outcome) == "memory" and outcome.container_dead
 
 
 # --- files ----------------------------------------------------------------------------------------------------------
@@ -105,7 +111,7 @@ FILLERS = {
     "shared memory": "f = open('/dev/shm/full', 'wb')\nwhile True: f.write(bytes(1 << 20))",
     "inodes": "n = 0\nwhile True:\n    n += 1\n    open(f'/tmp/{n}', 'w').close()",
     "folders": "import os\nn = 0\nwhile True:\n    n += 1\n    os.makedirs(f'/tmp/{n}/a')",
-    "links": "import os\nn = 0\nwhile True:\n    n += 1\n    os.symlink('x' * 4000, f'/tmp/{n}')",
+    "links": "import os\nn = 0\nwhile True:\n    n += 1\n    os.symlink('x' * 40, f'/tmp/{n}')",
     "the root": "f = open('/var/full', 'wb')",
     "the job's folder": "f = open('/dc/job/full', 'wb')",
 }
@@ -115,9 +121,8 @@ FILLERS = {
 def test_what_fills_up_is_the_containers_own(warm: WarmContainer, home: Path, what: str) -> None:
     with bounded(home):
         outcome = run(warm, FILLERS[what])
-        assert reason(outcome) in ("exit", "memory") and outcome.failure is not None
-        if outcome.failure.reason == "exit":
-            assert "No space left" in outcome.failure.log_head or "Read-only file system" in outcome.failure.log_head
+        assert reason(outcome) == "exit" and outcome.failure is not None
+        assert "No space left" in outcome.failure.log_head or "Read-only file system" in outcome.failure.log_head
     is_well(warm)
 
 
@@ -140,8 +145,12 @@ while True:
 def test_endless_words_cost_the_worker_nothing(
     lair: Lair, brief: WarmContainer, neighbour: WarmContainer, home: Path, what: str
 ) -> None:
+    frames: list[int] = []
     with bounded(home), working(neighbour):
-        assert failed(brief, TALKERS[what]) == "time"
+        outcome = brief.run(task(TALKERS[what].encode()), Hearing(lambda: frames.append(1)))
+    assert reason(outcome) == "time"
+    assert len(frames) < 3000 * outcome.wall_s + 500, "each costs the worker time that is its other containers'"
+    is_well(brief)
     assert list((home / "worker" / "checkpoints").glob("*")) == []
 
 
