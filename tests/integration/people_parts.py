@@ -4,9 +4,12 @@ import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from argon2 import PasswordHasher
 from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
@@ -32,10 +35,29 @@ class World:
 
     app: Flask
     store: Store
-    master: Master
-    people: People
+    master: Master = field(init=False)
+    people: People = field(init=False)
     callers: dict[str, str] = field(default_factory=dict)
     volunteers: dict[str, Volunteer] = field(default_factory=dict)
+
+    def reset(self) -> None:
+        """As at the beginning: people, their tokens, a client that will hold leases and one that will not."""
+        for name in self.store.database.list_collection_names():
+            self.store.database[name].delete_many({})
+        self.master, self.people = Master(self.store), People(self.store)
+        for person, role in PEOPLE.items():
+            self.store.users.add(person, role, _hashed(), datetime.now(timezone.utc))
+        self.callers = {person: self.token(person) for person in PEOPLE} | {
+            "nobody": "",
+            "ended token": self.token("ada", days=1e-9),
+            "ada to read": self.token("ada", "read"),
+            "ada to submit": self.token("ada", "submit"),
+            "root to read": self.token("root", "read"),
+            "root to submit": self.token("root", "submit"),
+            "root for own jobs": self.token("root", own=True),
+        }
+        for name in ("client", "other client"):
+            self.volunteers[name], self.callers[name] = self.enrolled()
 
     def token(self, person: str, scope: Scope = "admin", *, own: bool = False, days: float = 1.0) -> str:
         """A token of this person, made as by a session of theirs."""
@@ -67,8 +89,8 @@ class World:
 
 
 @contextmanager
-def world(mongo_uri: str, home: Path) -> Iterator[World]:
-    """With people, their tokens, a client that will hold leases and one that will not."""
+def world(mongo_uri: str, home: Path, **options: Any) -> Iterator[World]:
+    """On a database of its own; `options` are settings."""
     database = f"test_{secrets.token_hex(6)}"
     settings = Settings(
         home=home,
@@ -81,28 +103,21 @@ def world(mongo_uri: str, home: Path) -> Iterator[World]:
         processes=1,
         threads=4,
         public_url="",
+        **options,
     )
     connection = connect(mongo_uri, database)
     schema.apply(connection, mongo_uri)
     app = create_app(settings)
     store = app.extensions["dockercomp"].store
     app.config["WTF_CSRF_ENABLED"] = False  # forms are sent here without their page
-    found = World(app, store, Master(store), People(store))
-    for name, role in PEOPLE.items():
-        found.people.add(name, role, PASSWORD)
-        found.callers[name] = found.token(name)
-    found.callers |= {
-        "nobody": "",
-        "ended token": found.token("ada", days=1e-9),
-        "ada to read": found.token("ada", "read"),
-        "ada to submit": found.token("ada", "submit"),
-        "root to read": found.token("root", "read"),
-        "root to submit": found.token("root", "submit"),
-        "root for own jobs": found.token("root", own=True),
-    }
-    for name in ("client", "other client"):
-        found.volunteers[name], found.callers[name] = found.enrolled()
+    found = World(app, store)
+    found.reset()
     yield found
     store.close()
     connection.client.drop_database(database)
     connection.client.close()
+
+
+@cache
+def _hashed() -> str:
+    return PasswordHasher(time_cost=1, memory_cost=64).hash(PASSWORD)
