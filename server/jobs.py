@@ -3,6 +3,7 @@
 import copy
 import secrets
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -56,7 +57,7 @@ class InputsOfJobs:
         if earlier:
             fields["reuse"] = [job["_id"] for job in earlier]
             fields["stages"]["0"]["limit"] = 0  # until the chunks that are here already are taken over
-        return fields
+        return fields | _origins(request, earlier)
 
     def resolve(self, job: Document) -> bool:
         """Let a job that waits for others' results begin, once these are there, or fail where they never will be;
@@ -69,6 +70,15 @@ class InputsOfJobs:
         except (InvalidJob, NotFound) as error:
             return self._store.jobs.end(job["_id"], "failed", {"error": str(error)})
         return self._store.jobs.begin_after_waiting(job["_id"], inputs)
+
+
+def _origins(request: SubmitRequest, earlier: Sequence[Document]) -> Document:
+    """The jobs whose results it reads (`chained`), and with them those whose chunks it may take over (`built_on`): what
+    has to be known where one of them turns out to be wrong."""
+    chained = {each.job for each in request.inputs if each.job}
+    reused = {name for job in earlier for name in (job["_id"], *job.get("built_on", []))}
+    found = {"chained": sorted(chained), "built_on": sorted(chained | reused)}
+    return {key: names for key, names in found.items() if names}
 
 
 def check_sections(spec: JobSpec, chunks: int) -> None:
@@ -102,9 +112,7 @@ class Submission:
         self._scientists = Scientists(store)
         self._inputs = InputsOfJobs(store, sources, private_urls=private_urls)
 
-    def submit(
-        self, owner: str, request: SubmitRequest, idempotency_key: str, sees: Sees = everybodys
-    ) -> Document:
+    def submit(self, owner: str, request: SubmitRequest, idempotency_key: str, sees: Sees = everybodys) -> Document:
         """Store the job; of others' jobs only those that the submitter `sees` can be its inputs.
 
         Raises InvalidJob, UnknownImage. The same owner and key give the same job again.

@@ -48,7 +48,7 @@ class Editions:
                     "withdrawn": {"$literal": reason},
                 }
             },
-            {"$unset": [*OF_THE_END, *kept, "receipt_due"]},
+            {"$unset": sorted({*OF_THE_END, *kept, "receipt_due"} - {"reviewing"})},
         ]
         with store_errors():
             return bool(self._jobs.update_one({"_id": job, "state": "completed"}, change).modified_count)

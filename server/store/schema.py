@@ -57,6 +57,8 @@ INDEXES: dict[str, list[IndexModel]] = {
         IndexModel([("owner", ASCENDING), ("created", DESCENDING), ("_id", DESCENDING)], name="newest_of_owner"),
         # Did this owner run the same program before?
         IndexModel([("owner", ASCENDING), ("recipe", ASCENDING), ("created", DESCENDING)], name="recipe"),
+        # Which jobs took over results of this one, or read them?
+        IndexModel([("built_on", ASCENDING)], name="built_on", partialFilterExpression={"built_on": {"$exists": True}}),
         # Was this submission made before? Makes submitting safe to repeat, also across masters.
         IndexModel(
             [("owner", ASCENDING), ("idempotency_key", ASCENDING)],
@@ -87,6 +89,11 @@ INDEXES: dict[str, list[IndexModel]] = {
         *(IndexModel([(by, ASCENDING), ("at", DESCENDING)], name=by) for by in ("person", "subject", "kind")),
         # Entries go when they are two years old.
         IndexModel([("at", ASCENDING)], name="age", expireAfterSeconds=2 * 366 * 24 * 3600),
+    ],
+    # What has this person uploaded? By whom was this uploaded?
+    "holdings": [
+        IndexModel([("person", ASCENDING)], name="person"),
+        IndexModel([("digest", ASCENDING)], name="digest"),
     ],
     # Counts of a window that is over go by themselves.
     "rates": [IndexModel([("gone", ASCENDING)], name="gone", expireAfterSeconds=0)],

@@ -37,7 +37,7 @@ class Scene:
     def _drawn(self, _: bytes, lease: str, __: float) -> bool:
         if lease.startswith("canary"):
             return self.canaries
-        _, stage, index = lifecycle.chunk_of_lease(lease).split(".")
+        _job, stage, index = lifecycle.chunk_of_lease(lease).split(".")
         return (int(stage), int(index)) in self.checked
 
     def submit(self, numbers: int, *, reduce: ReduceSpec | None = None, **fields: object) -> str:
