@@ -1,0 +1,104 @@
+"""How results decide a chunk: votes, and what follows from them. Pure, no I/O.
+
+Results vote in groups. Under a comparator with tolerances a result votes for the first one that it equals, its group's
+representative, whose digest is the canonical one if the group wins. Every result is compared with representatives only:
+closeness is not transitive, and a chain of small differences must not join two results that are far apart.
+"""
+
+from collections import Counter
+
+from msgspec.structs import replace
+
+from server.chunk import Chunk, Replica, at_work, end_leases
+
+NOT_THE_PROGRAM = frozenset({"input", "image", "engine", "refused"})
+"""Failure reasons that say nothing about the job: they weigh against a chunk only when there are very many."""
+MACHINE_FAILURES = 20
+MOST_LOST = 100
+"""A chunk whose lease ended this often without a word is given up: it probably takes its worker down with it."""
+EXTRA_RESULTS = 6
+"""A chunk with quorum + EXTRA_RESULTS results and no quorum is given up: its results do not repeat."""
+
+
+def vote_of(replica: Replica) -> str:
+    return replica.vote or replica.digest
+
+
+def voters(chunk: Chunk) -> list[Replica]:
+    return [r for r in chunk.replicas if r.state == "returned" and not r.canary]
+
+
+def votes_of(chunk: Chunk) -> Counter[str]:
+    """Votes by digest; those of doubted clients for the same one count once."""
+    votes = Counter(vote_of(r) for r in voters(chunk) if not r.doubted)
+    votes.update({vote_of(r) for r in voters(chunk) if r.doubted})
+    return votes
+
+
+def representatives(chunk: Chunk) -> list[str]:
+    """The digests that are voted for, the first returned first. Each of them is that of a stored result."""
+    return list(dict.fromkeys(vote_of(r) for r in voters(chunk)))
+
+
+def vote_for(chunk: Chunk, digest: str) -> str | None:
+    """What a result with this digest votes for, where an equal one has voted already: the same bytes, the same vote."""
+    return next((vote_of(r) for r in voters(chunk) if r.digest == digest), None)
+
+
+def support(chunk: Chunk) -> list[Replica]:
+    """The results that an accepted chunk's canonical one rests on."""
+    return [r for r in voters(chunk) if vote_of(r) == chunk.digest] if chunk.state == "accepted" else []
+
+
+def decides(chunk: Chunk, digest: str, quorum: int) -> bool:
+    """Whether a digest has the votes, or that of a trusted client."""
+    trusted = any(r.trusted and not r.doubted and vote_of(r) == digest for r in voters(chunk))
+    return trusted or votes_of(chunk)[digest] >= quorum
+
+
+def settle(chunk: Chunk) -> Chunk:
+    """Decide what follows from the replicas as they are now."""
+    votes = votes_of(chunk)
+    decided = next((digest for digest in votes if decides(chunk, digest, chunk.quorum)), None)
+    if decided is not None:
+        return _accepted(chunk, decided)
+    error = _hopeless(chunk, sum(not r.doubted for r in voters(chunk)))
+    if error:
+        return replace(end_leases(chunk), state="failed", need=0, error=error)
+    best = max(votes.values(), default=0)
+    return replace(chunk, need=max(0, chunk.quorum - best - at_work(chunk)))
+
+
+def _accepted(chunk: Chunk, digest: str) -> Chunk:
+    marks = chunk.quorum > 1
+    judged = tuple(
+        replace(r, wrong=vote_of(r) != digest) if marks and r.state == "returned" else r
+        for r in end_leases(chunk).replicas
+    )
+    size = next(r.size for r in judged if r.state == "returned" and not r.canary and r.digest == digest)
+    return replace(chunk, state="accepted", need=0, replicas=judged, digest=digest, size=size)
+
+
+def never_repeats(chunk: Chunk, results: int) -> bool:
+    return results >= chunk.quorum + EXTRA_RESULTS
+
+
+def _hopeless(chunk: Chunk, results: int) -> str:
+    """Why the chunk is given up, in one sentence; empty where it is not."""
+    failures = [r.failure for r in chunk.replicas if r.state == "failed" and r.failure]
+    ours = [failure for failure in failures if failure.reason not in NOT_THE_PROGRAM]
+    if len(ours) >= chunk.retries or len(failures) >= MACHINE_FAILURES:
+        last = (ours or failures)[-1]
+        runs = len(ours) or len(failures)
+        return f"chunk {chunk.index} failed {runs} times; the last time: {last.message}"
+    if chunk.lost >= MOST_LOST:
+        return (
+            f"chunk {chunk.index} was lost with its worker {chunk.lost} times: the program may take its container down"
+            " with it"
+        )
+    if never_repeats(chunk, results):
+        return (
+            f"chunk {chunk.index} gave {results} results and no {chunk.quorum} of them are equal: the program's output"
+            " differs from run to run (random seeds, times, unordered output?)"
+        )
+    return ""
