@@ -16,6 +16,7 @@ import msgspec
 
 from dockercomp.protocol import messages as m
 from dockercomp.protocol.errors import DockercompError, NotFound, Unauthorized, problem_of
+from dockercomp.protocol.keychain import KeyChain, KeyLink
 from dockercomp.protocol.messages import PART_LIMIT
 from dockercomp.protocol.orders import JobOrder, encode_order
 from dockercomp.protocol.parts import content_digest
@@ -55,6 +56,8 @@ class FakeMaster:
     done: dict[tuple[str, int], m.ResultReport] = field(default_factory=dict)
     failures: list[m.ResultReport] = field(default_factory=list)
     returned: list[str] = field(default_factory=list)
+    links: list[KeyLink] = field(default_factory=list)
+    """The changes of its key, as it shows them."""
     syncs: list[m.SyncRequest] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
     enrolments: list[m.EnrolRequest] = field(default_factory=list)
@@ -221,6 +224,8 @@ class _Handler(BaseHTTPRequestHandler):
         parts = url.path.strip("/").split("/")
         if url.path in ("/healthz", "/readyz"):
             return 200, msgspec.json.encode(Health(status="ok")), {}
+        if url.path == "/api/v1/keys":
+            return 200, msgspec.json.encode(KeyChain(key=public_key(SEED), links=self.master.links)), {}
         if parts[-1] == "enrol":
             request = msgspec.json.decode(body, type=m.EnrolRequest)
             return 200, msgspec.json.encode(self.master.enrol(request)), {}

@@ -19,8 +19,9 @@ import pytest
 from dockercomp.machine.home import instance_label
 from dockercomp.protocol import errors
 from dockercomp.protocol import messages as m
+from dockercomp.protocol.keychain import link
 from dockercomp.protocol.orders import ORDER_VERSION, ImagePin, JobOrder, ProgramSpec, ResourcesSpec, StageOrder
-from tests.integration.fake_master import TOKEN, Chunk, FakeMaster
+from tests.integration.fake_master import SEED, TOKEN, Chunk, FakeMaster
 from tests.ranges import serving
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -147,7 +148,9 @@ def test_chunks_of_every_kind_come_back_right(master: FakeMaster, worker: Worker
     assert [master.payload("j1", index) for index in range(30)] == [b"%d\n" % index for index in range(30)]
     assert master.payload("j1", 30) == large
     assert [master.payload("j1", index) for index in (31, 32, 33)] == [small, small, b""]
-    assert master.done["j1", 30].input_digest == hashlib.sha256(large).hexdigest()
+    told = master.done["j1", 30]
+    assert told.input_digest == hashlib.sha256(large).hexdigest()
+    assert (told.cpus_limit, told.memory_limit) == (0.5, 144 * MIB), "as read back, for the result's receipt"
     assert not master.failures and not master.returned
     master.until(lambda: bool(master.last.applied and master.last.applied.verified))
     (report,) = master.last.containers
@@ -321,6 +324,26 @@ def test_unsigned_and_unpinned_jobs_are_refused(master: FakeMaster, worker: Work
     reasons = {refused.job: refused.reason for refused in master.last.refused_jobs}
     assert "not signed" in reasons["unsigned"] and "not pinned" in reasons["unpinned"]
     assert worker.containers() == []
+
+
+def test_a_key_that_the_masters_old_one_signed_is_taken_also_after_a_restart(
+    master: FakeMaster, worker: Worker, pin: ImagePin
+) -> None:
+    new, thief = b"n" * 32, b"x" * 32
+    master.links = [link(SEED, new, "t"), link(thief, thief, "t")]
+    master.add_job(order(pin, "cat", job="j1"), seed=new)
+    master.chunks = [Chunk("j1", 0, b"1")]
+    process = worker.start()
+    master.until(lambda: len(master.done) == 1)
+    process.terminate()
+    assert process.wait(60) == 0
+    master.links = []
+    master.add_job(order(pin, "cat", job="j2"), seed=new)
+    master.add_job(order(pin, "cat", job="stolen"), seed=thief)
+    master.chunks = [Chunk("j2", 0, b"2"), Chunk("stolen", 0, b"3")]
+    worker.start()
+    master.until(lambda: len(master.done) == 2 and len(master.failures) == 1)
+    assert {job for job, _ in master.done} == {"j1", "j2"}
 
 
 def test_an_image_that_cannot_be_had_is_said_once(master: FakeMaster, worker: Worker, pin: ImagePin) -> None:
