@@ -91,6 +91,9 @@ def resume() -> None:
     click.echo("Going on." if was else "It was not paused.")
 
 
+_LIMITS = ("ceiling", "disk_used", "network_used", "rules", "consent", "allocation", "applied", "containers")
+
+
 @main.command()
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def limits(as_json: bool) -> None:
@@ -100,7 +103,7 @@ def limits(as_json: bool) -> None:
         click.echo("The worker has not run here yet; `dockercomp-worker run` starts it.", err=True)
         sys.exit(1)
     if as_json:
-        chosen = {key: getattr(found, key) for key in ("ceiling", "allocation", "applied", "containers")}
+        chosen = {key: getattr(found, key) for key in _LIMITS}
         click.echo(msgspec.json.encode(chosen).decode())
     else:
         click.echo(describe.limits(found))

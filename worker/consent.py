@@ -15,7 +15,8 @@ SIGNERS: tuple[Signers, ...] = get_args(Signers)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,99}")
 Hindrances = tuple[tuple[Want, str], ...]
 """Wants that this machine cannot bound, each with the reason, whatever the volunteer allows."""
-_KEY = re.compile(r"(sha256:)?[0-9a-fA-F]{64}")
+KEY = re.compile(r"(sha256:)?[0-9a-fA-F]{64}")
+"""A public key, or its fingerprint."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def read(values: Mapping[str, str]) -> Consent:
         raise ConfigurationError(f"DC_REQUIRE_SIGNATURES={given}: must be master or both.")
     scientists = _words(values.get("DC_SCIENTISTS", ""))
     for word in scientists:
-        if not (_KEY if word.startswith("sha256:") else _NAME).fullmatch(word):
+        if not (KEY if word.startswith("sha256:") else _NAME).fullmatch(word):
             raise ConfigurationError(
                 f"DC_SCIENTISTS={word}: must be scientists' names, or fingerprints of their keys (sha256: and 64"
                 " hex digits, as `dockercomp key list` prints them), with commas between."
@@ -108,3 +109,20 @@ def said(want: Want, order: JobOrder) -> str:
         "writable_root": "a writable root",
         "capabilities": f"the capabilities {', '.join(order.wants.capabilities)}",
     }[want]
+
+
+def sentences(consent: Consent) -> list[str]:
+    """What is consented to, for the volunteer."""
+    whose = "any scientist's" if not consent.scientists else f"the work of {', '.join(consent.scientists)} alone"
+    signed = "signed by the master and by its scientist" if consent.needs_scientist else "signed by the master"
+    granted = ", ".join(consent.granted).replace("_", " ") or "nothing beyond the locked default"
+    found = [f"Runs {whose}, {signed}." if consent.scientists else f"Runs {whose} work, {signed}."]
+    found.append(f"Jobs may have {granted}.")
+    return found + [f"Not {want.replace('_', ' ')}, though DC_ALLOW names it: {why}." for want, why in consent.hindered]
+
+
+def weakness(consent: Consent) -> str:
+    """What the volunteer may not have meant; empty where nothing."""
+    if consent.signers == "both" and not consent.scientists:
+        return "both signatures are demanded, but of any scientist: a thief of the master's key could make one up"
+    return ""

@@ -19,7 +19,7 @@ from dockercomp.machine.removal import MARKER
 from dockercomp.protocol.errors import DockercompError, Forbidden, Unauthorized
 from dockercomp.protocol.messages import Ceiling, Machine
 
-from . import devices, identity, limits, logs, status
+from . import consent, devices, identity, limits, logs, status
 from .access import access_of
 from .checkpoints import Checkpoints
 from .container import WarmContainer
@@ -27,7 +27,7 @@ from .disk import Disk
 from .engine import Engine, EngineError
 from .gate import Gate
 from .house import House
-from .identity import Identity, NotEnrolled
+from .identity import Identity, NotEnrolled, WrongMaster
 from .images import ImageStore
 from .inputs import Inputs
 from .jobs import Job, Jobs
@@ -35,7 +35,7 @@ from .keeper import Keeper
 from .leases import Leases
 from .ledger import Ledger
 from .master_client import MasterClient
-from .master_keys import MasterKeys
+from .master_keys import MasterKeys, is_pinned
 from .outbound import Outbound
 from .outputs import Outputs
 from .pace import ChunkTimes
@@ -117,7 +117,8 @@ class Daemon:
         (self._home / "worker").mkdir(mode=0o700, parents=True, exist_ok=True)
         log.info("worker %s starts, process %d, DC_HOME %s", dockercomp.__version__, os.getpid(), self._home)
         facts = patiently(self._meet, (EngineError, NoEngineError), partial(self._wait, "Docker"))
-        ceiling = limits.ceiling(self._settings.wishes, facts.cpus, facts.memory)
+        self._outbound = Outbound(self._engine, facts, self._ledger)
+        ceiling = limits.ceiling(self._outbound.bounded(self._settings.wishes), facts.cpus, facts.memory)
         who, master = self._enrol(facts, ceiling)
         log.info("client %s of %s, owner %s", who.client, master.url, who.owner)
         self._wire(facts, ceiling, who, master)
@@ -137,7 +138,6 @@ class Daemon:
         images.needed = jobs.images
         checkpoints = Checkpoints(self._home)
         keys = MasterKeys(self._home, who.master_key, master.key_chain)
-        self._outbound = Outbound(self._engine, facts, self._ledger)
         wished = self._settings.wishes.consent
         gate = Gate(self._home, keys.accepted, facts.platform, wished, self._outbound.hindrances)
         floor = Floor(leases, jobs, times, self._make, ceiling, checkpoints, gate)
@@ -166,9 +166,11 @@ class Daemon:
 
     def _meet(self) -> EngineFacts:
         """Find the engine and clear what is left of us there. Raises EngineError, NoEngineError."""
-        environ = {**os.environ, "DC_DOCKER_HOST": self._settings.docker_host}
+        environ = self._settings.engine_environ(os.environ)
         self._engine = Engine(instance_label(self._home), docker_host.find(self._home, environ))
         facts = self._engine.facts()
+        if self._settings.rootless and not facts.rootless:
+            raise NoEngineError("the engine that answers is not rootless, and DC_ROOTLESS=yes allows no other.")
         self._clear()
         return facts
 
@@ -186,8 +188,10 @@ class Daemon:
 
         def enrolled() -> Identity:
             try:
-                return identity.ensure(self._home, self._settings.token, self._machine(facts), ceiling, master.enrol)
-            except NotEnrolled as error:
+                return identity.ensure(
+                    self._home, self._settings.token, self._machine(facts), ceiling, master.enrol, self._is_pinned
+                )
+            except (NotEnrolled, WrongMaster) as error:
                 raise Fatal(EXIT_CONFIGURATION, str(error)) from error
             except (Unauthorized, Forbidden) as error:
                 raise Fatal(
@@ -196,6 +200,10 @@ class Daemon:
 
         who = patiently(enrolled, (DockercompError,), partial(self._wait, "the master"))
         return who, master.authorised(who.client, who.secret)
+
+    def _is_pinned(self, key: str, kept: bool) -> bool:
+        master = MasterClient(self._settings.url, count=self._ledger.count, pin=self._settings.tls_pin)
+        return is_pinned(self._settings.master_key, key, master.key_chain, kept=kept)
 
     def _machine(self, facts: EngineFacts) -> Machine:
         free = shutil.disk_usage(self._home).free
@@ -266,6 +274,7 @@ class Daemon:
                 disk_used=self._disk.used(),
                 network_used=self._ledger.used(),
                 rules=picture.rules,
+                consent=consent.sentences(self._parts.gate.consent),
                 allocation=line.allocation,
                 applied=picture.applied,
                 containers=list(picture.containers),

@@ -50,11 +50,28 @@ def limits(found: Status) -> str:
     """Ceiling, allocation and what was read back."""
     applied = found.applied
     rows = [("Ceiling", _ceiling(found.ceiling)), ("Allocation", _allocation(found))]
+    rows += volumes(found)
+    rows += [("When", sentence) for sentence in found.rules]
+    rows += [("Consent", sentence) for sentence in found.consent]
     if applied is not None:
         rows.append(("Verified", "yes, read back from every container" if applied.verified else "no"))
         rows.append(("Note", applied.note))
     text = "\n".join(f"{name:<11} {value}" for name, value in rows if value)
     return text + ("\n\n" + containers(found.containers) if found.containers else "")
+
+
+def volumes(found: Status) -> list[tuple[str, str]]:
+    """Disk and network: what is used, of what is allowed."""
+    most = found.ceiling
+    disk, network = (most.disk, most.network_per_day) if most else (0, 0)
+    return [
+        ("Disk", f"{_mib(found.disk_used)} used{_of(disk)}"),
+        ("Network", f"{_mib(found.network_used)} in 24 hours{_of(network)}"),
+    ]
+
+
+def _of(most: int) -> str:
+    return f" of {_mib(most)}" if most else ", no limit set"
 
 
 def containers(reports: Iterable[ContainerReport]) -> str:

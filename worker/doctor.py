@@ -2,7 +2,8 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from dockercomp.machine import docker_host
@@ -10,12 +11,16 @@ from dockercomp.machine.docker_host import NoEngineError, NoPermissionError
 from dockercomp.machine.home import instance_label
 from dockercomp.protocol.errors import DockercompError, Forbidden, NotFound, Unauthorized
 
+from . import consent as consents
 from . import identity
+from .consent import Consent, Hindrances
 from .describe import Check
 from .engine import Engine, EngineError
+from .ledger import Ledger
 from .limits import MIB
 from .limits_check import limits_check
 from .master_client import MasterClient
+from .outbound import Outbound
 from .settings import Settings
 from .tasks import EngineFacts
 
@@ -34,7 +39,7 @@ def examine(settings: Settings) -> list[Check]:
 
 
 def _engine_checks(settings: Settings) -> Iterator[Check]:
-    environ = {**os.environ, "DC_DOCKER_HOST": settings.docker_host}
+    environ = settings.engine_environ(os.environ)
     try:
         address = docker_host.find(settings.home, environ)
         engine = Engine(instance_label(settings.home), address)
@@ -46,7 +51,8 @@ def _engine_checks(settings: Settings) -> Iterator[Check]:
     yield engine_version(facts)
     rootless = ", rootless" if facts.rootless else ""
     yield Check(name="platform", result="ok", finding=f"{facts.platform}, cgroup {facts.cgroup}{rootless}")
-    yield limits_check(engine, address, facts, settings.home)
+    yield consent_check(settings.wishes.consent, Outbound(engine, facts, Ledger(settings.home)).hindrances)
+    yield limits_check(engine, address, facts, settings.home, settings.wishes.unlimited)
 
 
 def engine_missing(error: Exception, home: Path) -> Check:
@@ -74,6 +80,20 @@ def engine_version(facts: EngineFacts) -> Check:
     )
 
 
+def consent_check(wished: Consent, hindrances: Callable[[Consent], Hindrances]) -> Check:
+    """What jobs may have here, as found out on this machine, and whose."""
+    found = replace(wished, hindered=hindrances(wished))
+    finding = " ".join(consents.sentences(found))
+    if found.hindered:
+        names = ", ".join(want for want, _ in found.hindered)
+        todo = f"mend that, or take {names} out of DC_ALLOW"
+    elif consents.weakness(found):
+        finding, todo = f"{finding} But {consents.weakness(found)}.", "name the scientists' keys in DC_SCIENTISTS"
+    else:
+        return Check(name="consent", result="ok", finding=finding)
+    return Check(name="consent", result="warn", finding=finding, todo=todo)
+
+
 # --- this machine ---
 
 
@@ -91,7 +111,7 @@ def disk(home: Path) -> Check:
 
 
 def _master_checks(settings: Settings) -> Iterator[Check]:
-    master = MasterClient(settings.url)
+    master = MasterClient(settings.url, pin=settings.tls_pin)
     try:
         ahead = master.clock_offset()
     except (DockercompError, KeyError, ValueError) as error:

@@ -24,6 +24,10 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     """SHA-256 of the enrolment token used: another token in the configuration means to enrol again."""
 
 
+class WrongMaster(RuntimeError):
+    """The master's key is not the one that DC_MASTER_KEY names."""
+
+
 class NotEnrolled(RuntimeError):
     """There is no identity yet and no token to get one with."""
 
@@ -41,15 +45,22 @@ def load(home: Path) -> Identity | None:
 
 
 def ensure(
-    home: Path, token: str, machine: Machine, most: Ceiling, enrol: Callable[[EnrolRequest], EnrolAnswer]
+    home: Path,
+    token: str,
+    machine: Machine,
+    most: Ceiling,
+    enrol: Callable[[EnrolRequest], EnrolAnswer],
+    is_pinned: Callable[[str, bool], bool] = lambda key, kept: True,
 ) -> Identity:
-    """The identity, enrolling if there is none or `token` is a new one.
+    """The identity, enrolling if there is none or `token` is a new one; `is_pinned` judges its master's key, which
+    is shown by the master now or kept from before.
 
-    Raises NotEnrolled, and what `enrol` raises: Unauthorized for a token that the master does not accept.
+    Raises NotEnrolled, WrongMaster, and what `enrol` raises: Unauthorized for a token that the master does not accept.
     """
     known = load(home)
     digest = hashlib.sha256(token.encode()).hexdigest() if token else ""
     if known and known.client and (not token or digest == known.token_digest):
+        _check(known.master_key, is_pinned, kept=True)
         return known
     if not token:
         raise NotEnrolled(
@@ -60,6 +71,7 @@ def ensure(
         known = Identity(request=secrets.token_hex(16))
         _store(home, known)
     answer = enrol(EnrolRequest(token=token, machine=machine, ceiling=most, request=known.request))
+    _check(answer.master_key, is_pinned, kept=False)
     found = Identity(
         request=known.request,
         client=answer.client,
@@ -70,6 +82,15 @@ def ensure(
     )
     _store(home, found)
     return found
+
+
+def _check(key: str, is_pinned: Callable[[str, bool], bool], *, kept: bool) -> None:
+    if not is_pinned(key, kept):
+        raise WrongMaster(
+            f"the master's key is {key}, which is not the one that DC_MASTER_KEY names: this may be another master, or"
+            " somebody who poses as yours; nothing of it is run. Ask its admin for the fingerprint, then set"
+            " DC_MASTER_KEY to it"
+        )
 
 
 def _store(home: Path, identity: Identity) -> None:

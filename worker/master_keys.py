@@ -15,7 +15,8 @@ import msgspec
 
 from dockercomp.machine.home import write_private
 from dockercomp.protocol.errors import DockercompError
-from dockercomp.protocol.keychain import KeyChain, KeyLink, successors
+from dockercomp.protocol.keychain import KeyChain, KeyLink, predecessors, successors
+from dockercomp.protocol.signing import names_key
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +56,19 @@ class MasterKeys:
             write_private(self._path, msgspec.json.encode(links))
             self._accepted = found
             log.info("the master's key is now %s, signed by the one before it", found[-1])
+
+
+def is_pinned(pin: str, key: str, chain: Callable[[], KeyChain], *, kept: bool = False) -> bool:
+    """Whether `pin`, a key or its fingerprint, names the key that a master shows, or one whose signatures lead to it;
+    of a key that is `kept` from before also one that it leads to. Without a pin any key is.
+
+    `chain` is asked only where they differ; raises what it raises.
+    """
+    if not pin or names_key(pin, key):
+        return True
+    links = chain().links
+    led_to = any(names_key(pin, old) and key in successors(old, links) for old in predecessors(key, links))
+    return led_to or (kept and any(names_key(pin, each) for each in successors(key, links)))
 
 
 def _read(path: Path) -> Sequence[KeyLink]:

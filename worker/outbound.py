@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from . import firewall
@@ -18,6 +19,7 @@ from .access import Network
 from .consent import Consent, Hindrances
 from .engine import Engine, EngineError
 from .ledger import Ledger
+from .limits import Wishes
 from .tasks import EngineFacts
 
 log = logging.getLogger(__name__)
@@ -66,6 +68,11 @@ class Outbound:
         """The same in the gate's terms, asked only where the volunteer would allow it."""
         why = self.hindrance() if "network" in wished.allows else ""
         return (("network", why),) if why else ()
+
+    def bounded(self, wishes: Wishes) -> Wishes:
+        """The volunteer's wishes without consent to what cannot be bounded."""
+        consent = replace(wishes.consent, hindered=self.hindrances(wishes.consent))
+        return replace(wishes, consent=consent)
 
     def ensure(self) -> Network:
         """The network, with its firewall in force. Raises EngineError where either cannot be had."""

@@ -34,6 +34,8 @@ class Settings:
     """What the machine is called on the dashboard."""
     docker_host: str
     """Empty: as Docker's own tools find it."""
+    rootless: bool
+    """The engine is this user's own, and no other is ever spoken to."""
     wishes: Wishes
     fetch: Reach
     """Which URLs the worker reads for jobs."""
@@ -41,8 +43,14 @@ class Settings:
     """A file as docker login writes it; empty: docker's own."""
     source: Path | None
     """The configuration file that was read."""
+    master_key: str = ""
+    """The master's key, or its fingerprint, that DC_MASTER_KEY names; empty: the one that it shows at enrolment."""
     tls_pin: str = ""
     """Fingerprint of the one certificate that the master may show. Empty: what this machine's authorities signed."""
+
+    def engine_environ(self, environ: Mapping[str, str]) -> dict[str, str]:
+        """By which docker_host finds the engine: what the configuration names, and for a rootless worker its own."""
+        return {**environ, "DC_DOCKER_HOST": self.docker_host, "DC_ROOTLESS": "yes" if self.rootless else ""}
 
 
 def find_configuration(environ: Mapping[str, str] = os.environ) -> Path | None:
@@ -64,10 +72,12 @@ def read(environ: Mapping[str, str] = os.environ) -> Settings:
         token=values.get("DC_TOKEN", ""),
         name=values.get("DC_NAME", "") or socket.gethostname(),
         docker_host=values.get("DC_DOCKER_HOST", ""),
+        rootless=_one_of(values, "DC_ROOTLESS", "no", "yes") == "yes",
         wishes=wishes(values),
         fetch=_reach(values),
         registry_auth=values.get("DC_REGISTRY_AUTH", ""),
         source=source,
+        master_key=_master_key(values),
         tls_pin=_pin(values),
     )
 
@@ -135,6 +145,16 @@ def _one_of(values: Mapping[str, str], key: str, *words: str) -> str:
     given = values.get(key, words[0])
     if given not in words:
         raise ConfigurationError(f"{key}={given}: must be {' or '.join(words)}.")
+    return given
+
+
+def _master_key(values: Mapping[str, str]) -> str:
+    given = values.get("DC_MASTER_KEY", "")
+    if given and not consent.KEY.fullmatch(given):
+        raise ConfigurationError(
+            f"DC_MASTER_KEY={given}: must be the master's key (64 hex digits) or its fingerprint (sha256: and 64 hex"
+            " digits), as its admin has it from `dockercomp master-key`."
+        )
     return given
 
 

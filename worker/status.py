@@ -30,6 +30,8 @@ class Status(Message, frozen=True, kw_only=True):
     """Bytes of the last 24 hours."""
     rules: list[str] = []
     """When the volunteer lets it work, a sentence each."""
+    consent: list[str] = []
+    """Whose work the volunteer lets run, and what jobs may have beyond the locked default, a sentence each."""
     allocation: Allocation | None = None
     applied: AppliedAllocation | None = None
     containers: list[ContainerReport] = []

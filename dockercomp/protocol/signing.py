@@ -50,7 +50,10 @@ def fingerprint(key: str) -> str:
 
 def names_key(word: str, key: str) -> bool:
     """Whether `word` is the public key `key` itself, or its fingerprint."""
-    return word.lower() in (key, fingerprint(key))
+    try:
+        return word.lower() in (key, fingerprint(key))
+    except ValueError:
+        return False
 
 
 def sign_order(job: str, body: bytes, seed: bytes) -> SignedOrder:
