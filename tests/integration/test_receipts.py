@@ -2,6 +2,7 @@
 
 import hashlib
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -17,6 +18,7 @@ from dockercomp.protocol.views import InputFile, SubmitRequest
 from server import receipts as making
 from server.housekeeping import Housekeeping
 from server.receipts import Receipts
+from server.removal import KEPT_S, KEPT_UPLOAD_S, Removal
 from server.settings import Settings
 from server.sources import Sources
 from server.store import Store
@@ -310,3 +312,22 @@ def test_no_receipt_is_made_of_a_job_of_which_a_chunk_is_open_again(master: Kept
     master.store.chunks.compare_and_set([(chunk, opened)], "m")
     with pytest.raises(Conflict, match="checked again"):
         making_receipts.of_job(document)
+
+
+def test_receipts_live_as_long_as_their_job(master: Kept, making_receipts: Receipts) -> None:
+    document = work(master, master.submit(5), master.volunteer(), master.volunteer())
+    other = work(master, submit(master, numbers(2, reuse=False)), master.volunteer(), master.volunteer())
+    for each in (document, other):
+        making_receipts.make(each)
+    removal, later = Removal(master.store, Sources(master.store)), time.time() + KEPT_S + KEPT_UPLOAD_S
+    kept, gone = (master.store.jobs.by_id(each["_id"]) for each in (document, other))
+    assert kept is not None and gone is not None
+    removal.remove(gone)
+    assert removal.free_removed(later) == 1
+    removal.free_uploads(later)
+    chunk = master.store.chunks.page(kept["_id"], None, "", "", 1)[0]
+    assert job_receipt(making_receipts.of_job(kept)).job == kept["_id"]
+    assert chunk_receipt(making_receipts.of_chunk(kept, chunk))[1].chunk == chunk.id
+    for part in ("envelope", "records", "index"):
+        with pytest.raises(NotFound):
+            master.store.blobs.open(gone["receipts"]["1"][part])
