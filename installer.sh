@@ -22,14 +22,15 @@ Install the dockerComp worker on this machine and start it. Run it again to brin
   --prefix DIR         where everything is put (DC_HOME; default: /var/lib/dockercomp as root, else
                        ~/.local/share/dockercomp)
   --tls-pin PRINT      trust the master's certificate by its fingerprint alone, sha256:… (DC_TLS_PIN)
+  --rootless           as an ordinary user: run a Docker Engine of your own without root, and touch no other
   --allow-plain-http   speak to a master beyond this machine without TLS: only in a network of your own
   --yes                do not ask
   --dry-run            say what would be done, change nothing
   --uninstall          stop the worker and take everything back (system packages stay; --packages removes them too)
   --help               this
 
-DC_CONTAINERS, DC_CPUS and DC_MEMORY in the environment set the most that this machine lends; change them at any time in
-DC_HOME/configuration. Proxies (HTTPS_PROXY, NO_PROXY…) in the environment are kept for the worker.
+DC_CONTAINERS, DC_CPUS, DC_MEMORY, DC_DISK, DC_NETWORK_PER_DAY, DC_HOURS, DC_WHEN_IDLE and DC_ON_BATTERY in the environment
+set the most that this machine lends, and when; change them at any time in DC_HOME/configuration. Proxies (HTTPS_PROXY, NO_PROXY…) in the environment are kept for the worker.
 END
 }
 
@@ -43,7 +44,7 @@ fail() {
 need_cmd() { command -v "$1" >/dev/null 2>&1 || fail "need '$1' (command not found)"; }
 
 main() {
-  yes='' dry='' uninstall='' packages='' host='' port='' token='' plain=''
+  yes='' dry='' uninstall='' packages='' host='' port='' token='' plain='' rootless=''
   options "$@"
   for command in uname id mktemp mkdir rm cat sed grep awk date tail sync; do need_cmd "$command"; done
   find_settings
@@ -72,6 +73,7 @@ options() {
       --uninstall) uninstall=yes ;;
       --packages) packages=yes ;;
       --allow-plain-http) plain=yes ;;
+      --rootless) rootless=yes ;;
       --host) host=$2 && shift ;;
       --port) port=$2 && shift ;;
       --token) token=$2 && shift ;;
@@ -114,6 +116,11 @@ find_settings() {
   case $DC_HOME in *[!A-Za-z0-9._/@,+-]*) fail "DC_HOME=$DC_HOME: use a path of letters, digits and ._/@,+- only" ;; esac
   DC_HOST=${DC_HOST:-127.0.0.1} DC_PORT=${DC_PORT:-8080} DC_SCHEME=${DC_SCHEME:-http}
   [ -z "$plain" ] || DC_ALLOW_PLAIN_HTTP=yes
+  # An instance that was installed rootless stays so: no later run may lead it to another engine.
+  if grep -qx 'DC_ROOTLESS=yes' "$DC_HOME/configuration" 2>/dev/null || [ "${DC_ROOTLESS:-}" = yes ]; then rootless=yes; fi
+  if [ -n "$rootless" ] && [ "$(id -u)" = 0 ]; then
+    fail "--rootless is for an ordinary user: run this without sudo, as the user whose machine time you lend"
+  fi
   export DC_HOME DC_HOST DC_PORT DC_SCHEME
   url=$DC_SCHEME://$DC_HOST:$DC_PORT
   case $DC_SCHEME:$DC_TLS_PIN in http:?*) fail "DC_TLS_PIN pins a certificate, and plain HTTP shows none: use https (DC_SCHEME=https)" ;; esac
@@ -141,7 +148,11 @@ plan() {
   [ -e "$DC_HOME/.dockercomp" ] || say "- make $DC_HOME, which holds everything of dockerComp, with a list of anything outside of it"
   python3 -c 'import ensurepip, venv' 2>/dev/null || say "- install the system package for Python's virtual environments (python3-venv)"
   say "- put the worker and its packages, checked by their hashes, into $DC_HOME/env"
-  command -v dockerd >/dev/null 2>&1 || command -v docker >/dev/null 2>&1 || say "- install the Docker Engine (docker.io)"
+  if [ -n "$rootless" ]; then
+    say "- start a rootless Docker Engine of your own in $DC_HOME (needs rootlesskit, uidmap, docker.io and ids in /etc/subuid)"
+  elif ! command -v dockerd >/dev/null 2>&1 && ! command -v docker >/dev/null 2>&1; then
+    say "- install the Docker Engine (docker.io)"
+  fi
   if [ -d /run/systemd/system ]; then say "- start the worker as a systemd service"; else say "- start the worker under a supervisor of ours"; fi
   say "The most it will lend (DC_HOME/configuration): containers ${DC_CONTAINERS:-by its size}, CPUs ${DC_CPUS:-by its size}, memory ${DC_MEMORY:-by its size}"
   say "Take everything back with: installer.sh --uninstall --prefix $DC_HOME"
@@ -172,7 +183,7 @@ install() {
     fail "an enrolment token is needed: ask the master's admin for one (--token, DC_TOKEN, or the link that carries it)"
   python3 -c 'import ensurepip, venv' 2>/dev/null || install_packages python3-venv
   put_environment
-  ensure_docker
+  if [ -n "$rootless" ]; then ensure_rootless; else ensure_docker; fi
   write_configuration
   step "Starting the worker" machine service start
   step "Waiting until the master knows it" machine service wait
@@ -290,10 +301,17 @@ write_configuration() {
   set_key DC_TOKEN "$token"
   set_key DC_ALLOW_PLAIN_HTTP "${DC_ALLOW_PLAIN_HTTP:-}"
   set_key DC_DOCKER_HOST "$DC_DOCKER_HOST"
+  set_key DC_ROOTLESS "${rootless:+yes}"
   set_key DC_NAME "${DC_NAME:-}"
   set_key DC_CONTAINERS "${DC_CONTAINERS:-}"
   set_key DC_CPUS "${DC_CPUS:-}"
   set_key DC_MEMORY "${DC_MEMORY:-}"
+  set_key DC_DISK "${DC_DISK:-}"
+  set_key DC_NETWORK_PER_DAY "${DC_NETWORK_PER_DAY:-}"
+  set_key DC_HOURS "${DC_HOURS:-}"
+  set_key DC_WHEN_IDLE "${DC_WHEN_IDLE:-}"
+  set_key DC_ON_BATTERY "${DC_ON_BATTERY:-}"
+  set_key DC_UNLIMITED "${DC_UNLIMITED:-}"
 }
 
 set_key() {
@@ -333,7 +351,7 @@ summary() {
   say "The worker $version runs for the master at $url."
   say "  status     $DC_HOME/bin/dockercomp-worker status"
   say "  log        $DC_HOME/log/worker.log"
-  say "  limits     $DC_HOME/configuration (DC_CONTAINERS, DC_CPUS, DC_MEMORY)"
+  say "  limits     $DC_HOME/configuration (DC_CONTAINERS, DC_CPUS, DC_MEMORY, DC_DISK, DC_HOURS …)"
   say "  pause      $DC_HOME/bin/dockercomp-worker pause 2h"
   say "  stop       $DC_HOME/bin/dockercomp-worker stop (start it again: run this installer again)"
   say "  remove     $DC_HOME/uninstall"

@@ -14,6 +14,7 @@ from .consent import LOCKED, Consent
 from .schedule import Hours
 from .tasks import Size
 
+Unlimited = Literal["refuse", "warn"]
 MIB = 2**20
 CONTAINER_MEMORY = 512 * MIB
 """Memory a container should have when the volunteer gives no number of containers."""
@@ -41,7 +42,7 @@ class Wishes:
     idle_s: float | None = None
     """Seconds for which nobody else must have used the machine; None: used or not."""
     on_battery: bool = True
-    unlimited: Literal["refuse", "warn"] = "refuse"
+    unlimited: Unlimited = "refuse"
     """What to do where the engine does not enforce limits."""
     consent: Consent = LOCKED
 

@@ -33,7 +33,9 @@ def private_socket(home: Path) -> Path:
 
 
 def candidates(home: Path, environ: Mapping[str, str] = os.environ) -> list[str]:
-    """Addresses to try, in order. One that was named is the only one."""
+    """Addresses to try, in order. One that was named is the only one; a rootless instance has none but its own."""
+    if environ.get("DC_ROOTLESS") == "yes":
+        return [f"unix://{private_socket(home)}"]
     for key in ("DC_DOCKER_HOST", "DOCKER_HOST"):
         if environ.get(key):
             return [environ[key]]

@@ -1,7 +1,7 @@
 """A Docker Engine of an instance's own, for machines where none runs and systemd is not there to start one.
 
 dockerd keeps everything under DC_HOME, makes no network and no firewall rule, and is kept running by the supervisor
-`engine`. Needs root. `python -m dockercomp.machine.private_engine start|stop`.
+`engine`. As an ordinary user it runs rootless (rootless.py). `python -m dockercomp.machine.private_engine start|stop|run`.
 """
 
 import http.client
@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from . import manifest, supervisor
+from . import manifest, rootless, supervisor
 from .docker_host import ask, private_socket
 from .home import default_home, instance_label
 from .programs import Program
@@ -37,26 +37,49 @@ def address(home: Path) -> str:
     return f"unix://{private_socket(home)}"
 
 
-def start(home: Path, timeout: float = 60.0) -> str:
-    """Start it unless it runs; returns its address once it answers.
+def start(home: Path, timeout: float = 180.0) -> str:
+    """Start it unless it runs; returns its address once it answers, which may take a minute on a busy machine.
 
     Raises supervisor.SupervisorError with the end of its log if it does not answer within `timeout` seconds.
     """
-    if len(str(private_socket(home))) > _SOCKET_PATH_LIMIT:
-        raise supervisor.SupervisorError(f"the path of DC_HOME={home} is too long for a socket inside it")
     deadline = time.monotonic() + timeout
     if supervisor.status(home, SUPERVISOR) is None:
-        for kind, name in _LEFT_OUTSIDE:
-            manifest.record(home, kind, name, existed=Path(name).exists())
-        _forget_dead(home / "run" / "dockerd.pid", "dockerd")
-        _forget_dead(home / "run" / "dockerd" / "containerd" / "containerd.pid", "containerd")
-        supervisor.start(home, SUPERVISOR, [_program(home)], timeout)
+        program = prepare(home)
+        supervisor.start(home, SUPERVISOR, [program], timeout)
+    try:
+        return wait(home, deadline - time.monotonic())
+    except supervisor.SupervisorError:
+        supervisor.stop(home, SUPERVISOR)
+        raise
+
+
+def wait(home: Path, timeout: float = 180.0) -> str:
+    """Its address, once it answers. Raises supervisor.SupervisorError after `timeout` seconds."""
+    deadline = time.monotonic() + timeout
     while not _answers(home):
         if time.monotonic() >= deadline:
-            supervisor.stop(home, SUPERVISOR)
             raise supervisor.SupervisorError(f"Docker did not start within {timeout:g} s:\n{_tail(home)}")
         time.sleep(_POLL_S)
     return address(home)
+
+
+def prepare(home: Path) -> Program:
+    """Make the way free for it; how it is run. Raises supervisor.SupervisorError where it cannot."""
+    if len(str(private_socket(home))) > _SOCKET_PATH_LIMIT:
+        raise supervisor.SupervisorError(f"the path of DC_HOME={home} is too long for a socket inside it")
+    try:
+        before = rootless.prefix(home) if os.geteuid() else _as_root(home)
+    except rootless.MissingError as error:
+        raise supervisor.SupervisorError(str(error)) from error
+    _forget_dead(home / "run" / "dockerd.pid", "dockerd")
+    _forget_dead(home / "run" / "dockerd" / "containerd" / "containerd.pid", "containerd")
+    return _program(home, before)
+
+
+def _as_root(home: Path) -> tuple[str, ...]:
+    for kind, name in _LEFT_OUTSIDE:
+        manifest.record(home, kind, name, existed=Path(name).exists())
+    return _root_as_a_mount(home / "run")
 
 
 def stop(home: Path, timeout: float = 60.0) -> bool:
@@ -64,13 +87,14 @@ def stop(home: Path, timeout: float = 60.0) -> bool:
     return supervisor.stop(home, SUPERVISOR, timeout)
 
 
-def _program(home: Path) -> Program:
+def _program(home: Path, before: tuple[str, ...]) -> Program:
+    """`before` stands before dockerd's own command."""
     run = home / "run"
     namespace = f"dockercomp-{instance_label(home)}"
     return Program(
         name="dockerd",
         argv=(
-            *_root_as_a_mount(run),
+            *before,
             shutil.which("dockerd") or "/usr/sbin/dockerd",
             f"--host={address(home)}",
             f"--data-root={home / 'docker'}",
@@ -82,6 +106,7 @@ def _program(home: Path) -> Program:
             f"--containerd-namespace={namespace}",
             f"--containerd-plugins-namespace={namespace}-plugins",
         ),
+        env=rootless.environment(home) if os.geteuid() else {},
         log=str(_log(home)),
     )
 
@@ -123,15 +148,18 @@ def _tail(home: Path) -> str:
 
 
 def main(argv: list[str]) -> int:
-    """`start` prints the address. Exit codes: 0, 1 with the reason."""
+    """`start` prints the address; `run` becomes the engine. Exit codes: 0, 1 with the reason."""
     home = default_home()
     try:
         if argv == ["start"]:
             print(start(home))
         elif argv == ["stop"]:
             return 0 if stop(home) else 1
+        elif argv == ["run"]:
+            program = prepare(home)
+            os.execvpe(program.argv[0], program.argv, {**os.environ, **program.env})  # noqa: S606
         else:
-            print("usage: private_engine start|stop", file=sys.stderr)
+            print("usage: private_engine start|stop|run", file=sys.stderr)
             return 2
     except (supervisor.SupervisorError, OSError) as error:
         print(error, file=sys.stderr)

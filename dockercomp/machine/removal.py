@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import manifest, private_engine, supervisor
+from . import manifest, private_engine, rootless, supervisor
 from .configuration import ConfigurationError, read
 from .docker_host import candidates, private_socket
 from .docker_objects import remove_objects
@@ -166,7 +166,7 @@ class Removal:
         last = {MARKER, "run", manifest.path_of(self.home).name}
         inside = sorted(self.home.iterdir(), key=lambda path: (path.name in last, path.name == MARKER))
         for path in inside:
-            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+            _remove(path)
         self.home.rmdir()
 
     def _empty_folder(self, path: Path) -> None:
@@ -211,7 +211,8 @@ def _addresses(home: Path) -> list[str]:
     environ = dict(os.environ)
     with contextlib.suppress(ConfigurationError):
         environ.update(read(home / "configuration"))
-    found = [*candidates(home, environ), *candidates(home, {}), f"unix://{private_socket(home)}"]
+    others = [] if environ.get("DC_ROOTLESS") == "yes" else candidates(home, {})
+    found = [*candidates(home, environ), *others, f"unix://{private_socket(home)}"]
     return list({os.path.realpath(address.removeprefix("unix://")): address for address in found}.values())
 
 
@@ -229,6 +230,15 @@ def _mounted() -> list[tuple[str, str]]:
     except FileNotFoundError:
         return []
     return [(_unescape(line.split()[4]), line.split(" - ")[1].split()[1]) for line in lines]
+
+
+def _remove(path: Path) -> None:
+    if path.is_symlink() or not path.is_dir():
+        path.unlink()
+    elif path.name == "docker" and os.geteuid() != 0:
+        rootless.remove_tree(path)
+    else:
+        shutil.rmtree(path)
 
 
 def _unescape(place: str) -> str:

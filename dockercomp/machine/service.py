@@ -1,6 +1,7 @@
 """Keeping an installed worker running: a systemd unit where systemd runs, else the supervisor `worker`.
 
-`python -m dockercomp.machine.service start|wait`, with DC_HOME in the environment.
+`python -m dockercomp.machine.service start|wait|engine`, with DC_HOME in the environment. `engine` starts the
+Docker Engine of a rootless instance.
 """
 
 import json
@@ -13,7 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from . import manifest, supervisor
+from . import manifest, private_engine, supervisor
 from .home import default_home, instance_label, write_private
 from .programs import Program
 
@@ -40,6 +41,18 @@ def start(home: Path, environ: Mapping[str, str] = os.environ) -> None:
         _start_supervised(home, kept)
     else:
         _start_unit(home, unit, kept)
+
+
+def engine(home: Path) -> None:
+    """Start the instance's own Docker Engine and wait until it answers. Raises ServiceError, SupervisorError."""
+    unit = _unit_path(home, "engine")
+    if unit is None:
+        private_engine.start(home)
+        return
+    private_engine.prepare(home)
+    text = _ENGINE_UNIT.format(home=home, python=home / "env" / "bin" / "python", target=_target())
+    _enable(home, unit, text, restart=False)
+    private_engine.wait(home)
 
 
 def wait(home: Path, timeout: float = _REGISTERED_S) -> None:
@@ -136,11 +149,33 @@ WantedBy={target}
 """
 
 
-def _unit_path(home: Path) -> Path | None:
-    """Where this worker's unit stands; None where systemd does not run for this user."""
+_ENGINE_UNIT = """[Unit]
+Description=dockerComp's own Docker Engine, rootless ({home})
+
+[Service]
+ExecStart={python} -m dockercomp.machine.private_engine run
+Environment=DC_HOME={home}
+Delegate=yes
+Restart=always
+RestartSec=5
+KillMode=mixed
+TasksMax=infinity
+
+[Install]
+WantedBy={target}
+"""
+"""Delegate: with cgroup v2 it is what makes limits hold."""
+
+
+def _target() -> str:
+    return "default.target" if _scope() else "multi-user.target"
+
+
+def _unit_path(home: Path, of: str = "worker") -> Path | None:
+    """Where a unit of this instance stands; None where systemd does not run for this user."""
     if not Path("/run/systemd/system").is_dir():
         return None
-    name = f"dockercomp-worker-{instance_label(home)}.service"
+    name = f"dockercomp-{of}-{instance_label(home)}.service"
     if os.geteuid() == 0:
         return Path("/etc/systemd/system") / name
     if _systemctl(_scope(), "show-environment").returncode:
@@ -149,20 +184,25 @@ def _unit_path(home: Path) -> Path | None:
 
 
 def _start_unit(home: Path, unit: Path, kept: Mapping[str, str]) -> None:
-    for folder in reversed([path for path in unit.parents if not path.exists()]):
-        manifest.record(home, "directory", str(folder))
-        folder.mkdir()
-    manifest.record(home, "service", str(unit), existed=unit.exists())
     text = _UNIT.format(
         revision=_revision(home),
         home=home,
         program=home / "env" / "bin" / "dockercomp-worker",
-        target="default.target" if _scope() else "multi-user.target",
+        target=_target(),
         final=_NEEDS_A_PERSON,
     )
     environment = "".join(f"{key}={shlex.quote(value)}\n" for key, value in kept.items())
-    changed = [_replace(unit, text, 0o644), _replace(home / "environment", environment, 0o600)]
-    for words in (["daemon-reload"], ["enable", unit.name], ["restart" if any(changed) else "start", unit.name]):
+    _enable(home, unit, text, restart=_replace(home / "environment", environment, 0o600))
+
+
+def _enable(home: Path, unit: Path, text: str, *, restart: bool) -> None:
+    """Write a unit and start it; one that runs is restarted if its text changed too. Raises ServiceError."""
+    for folder in reversed([path for path in unit.parents if not path.exists()]):
+        manifest.record(home, "directory", str(folder))
+        folder.mkdir()
+    manifest.record(home, "service", str(unit), existed=unit.exists())
+    changed = _replace(unit, text, 0o644) or restart
+    for words in (["daemon-reload"], ["enable", unit.name], ["restart" if changed else "start", unit.name]):
         done = _systemctl(_scope(), *words)
         if done.returncode:
             raise ServiceError(f"systemctl {' '.join([*_scope(), *words])}: {done.stderr.strip()}")
@@ -186,10 +226,10 @@ def _systemctl(scope: list[str], *words: str) -> "subprocess.CompletedProcess[st
 
 
 def main(argv: list[str]) -> int:
-    """`start`, `wait`. Exit codes: 0, 1 with the reason, 2 wrong usage."""
-    verbs: dict[str, Callable[[Path], None]] = {"start": start, "wait": wait}
+    """`start`, `wait`, `engine`. Exit codes: 0, 1 with the reason, 2 wrong usage."""
+    verbs: dict[str, Callable[[Path], None]] = {"start": start, "wait": wait, "engine": engine}
     if len(argv) != 1 or argv[0] not in verbs:
-        print("usage: service start|wait", file=sys.stderr)
+        print("usage: service start|wait|engine", file=sys.stderr)
         return 2
     try:
         verbs[argv[0]](default_home())

@@ -202,6 +202,15 @@ ensure_docker() {
   export DC_DOCKER_HOST
 }
 
+# ensure_rootless: exports DC_DOCKER_HOST, the address of an engine of this user's own, whatever other engines there are.
+ensure_rootless() {
+  is_root && fail "--rootless is for an ordinary user: run this without sudo, as the user whose machine time you lend"
+  [ "$(uname)" = Linux ] || fail "rootless Docker runs on Linux only; install without --rootless"
+  DC_ROOTLESS=yes DC_DOCKER_HOST=unix://$DC_HOME/run/docker.sock
+  export DC_ROOTLESS DC_DOCKER_HOST
+  step "Starting a rootless Docker Engine of your own (on a busy machine this takes a minute)" machine service engine
+}
+
 stop_private_engine() { machine private_engine stop; }
 
 # mount_cgroups: where nothing has mounted them (a chroot, a bare init), the way the kernel has them in use.
