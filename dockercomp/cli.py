@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from . import cli_admin, cli_endings, cli_jobs, cli_keys, cli_people, cli_results, cli_submit, cli_verify
+from . import cli_admin, cli_endings, cli_jobs, cli_keys, cli_people, cli_quota, cli_results, cli_submit, cli_verify
 from .protocol.errors import DockercompError
 from .terminal import EXIT_CODES, INTERRUPTED, OK, Session
 
@@ -19,7 +19,7 @@ def cli() -> None:
     """
 
 
-for theme in (cli_submit, cli_jobs, cli_results, cli_endings, cli_keys, cli_verify, cli_people, cli_admin):
+for theme in (cli_submit, cli_jobs, cli_results, cli_endings, cli_keys, cli_verify, cli_people, cli_quota, cli_admin):
     for command in theme.COMMANDS:
         cli.add_command(command)
 

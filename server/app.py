@@ -12,12 +12,14 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from dockercomp.protocol.signing import public_key
 from server import dashboard
+from server.allowances import Allowances
 from server.api import (
     clients,
     endings,
     jobs,
     operations,
     people,
+    quotas,
     receipts,
     results,
     scientists,
@@ -87,6 +89,7 @@ def create_app(settings: Settings | None = None) -> Flask:
             **receipts.HANDLERS,
             **streams.HANDLERS,
             **clients.HANDLERS,
+            **quotas.HANDLERS,
             **people.HANDLERS,
             **scientists.HANDLERS,
         },
@@ -133,6 +136,7 @@ def make_services(settings: Settings) -> Services:
         audit=Audit(store),
         metrics=metrics,
         limits=Limits(store),
+        allowances=Allowances(store, settings.quota),
         scheduling=Scheduling(store),
         scientists=Scientists(store),
         transfers=threading.BoundedSemaphore(max(1, settings.threads // 2)),

@@ -17,6 +17,7 @@ from dockercomp.protocol.errors import Unavailable
 from server import lifecycle
 from server.beside import Beside
 from server.closing import Closing
+from server.holding_back import HoldingBack
 from server.jobs import InputsOfJobs
 from server.lifecycle import Chunk
 from server.lookback import LookBack
@@ -64,6 +65,7 @@ class Housekeeping:
         self._look_back, self._redoing = LookBack(store), Redoing(store, self._stages)
         self._closing, self._bounds = Closing(store), Stating(store)
         self._measuring = Measuring(store, settings.silent_after_s)
+        self._holding_back = HoldingBack(store, settings.quota)
         self._tidying = Tidying(store, sources, settings)
         seed = read_secrets(settings.home).signing_seed
         self._receipts, self._stating = Receipts(store, sources, seed, settings.url), Beside("receipts")
@@ -94,6 +96,7 @@ class Housekeeping:
                 self._try("take over earlier results", self._inputs_of_jobs.reuse.take_over, job)
         self._try("measure", self._measuring.measure, running, now)
         self._try("state how wrong results may be", self._bounds.note, running, now)
+        self._try("hold back who is at a quota", self._holding_back.round, running)
         self._try("tidy up", self._tidying.round, now)
         self._try("make receipts", self._make_receipts)
         if self._next_notices is not None and now >= self._next_notices:

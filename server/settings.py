@@ -16,8 +16,8 @@ from dockercomp.machine.configuration import ConfigurationError
 from dockercomp.machine.home import default_home, write_private
 from dockercomp.protocol import pins
 from dockercomp.protocol.orders import Independence
+from dockercomp.protocol.quotas import Amounts
 from server import quotas
-from server.quotas import Quota
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
@@ -72,7 +72,7 @@ class Settings:
     """What callers are told to trust: the fingerprint of the certificate. Empty: what their authorities signed."""
     proxy_hops: int = 0
     """Proxies of ours before the master, whose X-Forwarded-For and -Proto are believed; all others' are ignored."""
-    quota: Quota = field(default_factory=Quota)
+    quota: Amounts = field(default_factory=Amounts)
     """What each scientist may have, unless an admin gave them their own."""
     given: Mapping[str, str] = field(default_factory=dict, repr=False)
     """The keys that these settings were read from."""

@@ -79,8 +79,10 @@ class Caller(TConn):  # type: ignore[misc]
             self.shaken = True
         while not self.arrival.add(b""):
             data = self.sock.recv(_PIECE)
-            if not data:
+            if not data and not self.arrival.data:
                 raise ConnectionError("closed by its other end")
+            if not data:
+                return  # cut off: a thread says so, and need not wait to find out
             self.arrival.add(data)
 
     def read_ahead(self) -> bytes:

@@ -10,6 +10,7 @@ DockercompError
 │   └── ProtocolUnsupported 400
 ├── Unauthorized          401  no or wrong credentials
 ├── Forbidden             403  known, but not allowed
+│   └── QuotaExceeded     403  allowed, but for the caller's quota
 ├── NotFound              404
 │   └── UnknownImage      422  no such image on the master
 ├── Conflict              409  contradicts what is stored
@@ -96,6 +97,12 @@ class Forbidden(DockercompError):
     """The credentials are right, but do not allow this."""
 
     status, code, title = 403, "forbidden", "Not allowed"
+
+
+class QuotaExceeded(Forbidden):
+    """It does not fit into the caller's quota; the detail has the numbers and the way out."""
+
+    status, code, title = 403, "quota_exceeded", "Your quota is used up"
 
 
 class NotFound(DockercompError):

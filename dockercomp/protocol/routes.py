@@ -7,7 +7,7 @@ it; the OpenAPI document and the tests of who may call what are made from it.
 from dataclasses import dataclass
 from typing import Literal
 
-from . import keychain, messages, people, scientists, views
+from . import keychain, messages, people, quotas, scientists, views
 from .people import Scope
 
 Who = Literal["public", "client", "user", "admin", "user or client"]
@@ -366,6 +366,23 @@ ROUTES = (
         "Add a person; the link lets them choose a password, once.",
         people.PersonRequest,
         people.PasswordLink,
+    ),
+    Route(
+        "quota",
+        "GET",
+        "/api/v1/quotas/<person>",
+        "user",
+        "What a person may have at once, and has: one's own, an admin anybody's.",
+        answer=quotas.QuotaView,
+    ),
+    Route(
+        "quota_set",
+        "PUT",
+        "/api/v1/quotas/<person>",
+        "admin",
+        "Give a person a quota of their own.",
+        quotas.QuotaChange,
+        quotas.QuotaView,
     ),
     Route(
         "person_role",

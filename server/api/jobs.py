@@ -29,6 +29,7 @@ from server.store.images import pin_of
 
 def submit(services: Services, caller: Caller, body: SubmitRequest) -> Response:
     key = request.headers.get("Idempotency-Key", "")[:128]
+    services.allowances.check_job(caller.id, key)
     document = services.submission.submit(caller.id, body, key, caller.rights.sees)
     note(subject=document["_id"], detail=document["name"])
     return message(_view(services, document), 201, Location=f"/api/v1/jobs/{document['_id']}")
@@ -81,6 +82,7 @@ def image_pull(services: Services, caller: Caller, body: ImagePull) -> Response:
 def _registered(services: Services, caller: Caller, pin: ImagePin, archive: str) -> Response:
     """Store what the image is called from now on. Raises Forbidden."""
     _check_owner(services, caller, pin.name)
+    services.allowances.check_image(caller.id, f"{pin.name} {pin.platform}")
     document: Document = {
         "_id": f"{pin.name} {pin.platform}",
         "name": pin.name,

@@ -7,6 +7,7 @@ from typing import Literal, cast
 
 from dockercomp.protocol.errors import NotFound
 from dockercomp.protocol.people import Role, Scope
+from server.allowances import Allowances
 from server.audit import Actor, Audit
 from server.enrolment import Enrolment
 from server.explaining import Explaining
@@ -80,6 +81,7 @@ class Services:
     audit: Audit
     metrics: Metrics
     limits: Limits
+    allowances: Allowances
     scheduling: Scheduling
     scientists: Scientists
     pace: Pace = field(default_factory=Pace)

@@ -14,6 +14,7 @@ from .credentials import Credentials
 from .duties import Duties
 from .editions import Editions
 from .findings import Findings
+from .holdings import Holdings
 from .images import Images
 from .jobs import Jobs
 from .payloads import Payloads
@@ -39,6 +40,7 @@ class Store:
         self.duties = Duties(database)
         self.editions = Editions(database)
         self.findings = Findings(database)
+        self.holdings = Holdings(database)
         self.images = Images(database)
         self.jobs = Jobs(database)
         self.payloads = Payloads(database)

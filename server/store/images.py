@@ -33,6 +33,11 @@ class Images:
         with store_errors():
             return self._images.find_one({"name": name}, sort=[("created", -1)])
 
+    def others_of(self, owner: str, image: str) -> int:
+        """How many this owner has besides the one of the id `image`."""
+        with store_errors():
+            return self._images.count_documents({"owner": owner, "_id": {"$ne": image}})
+
     def pinned(self, config_digest: str) -> Document | None:
         with store_errors():
             return self._images.find_one({"config_digest": config_digest})
