@@ -1,7 +1,5 @@
 """What receipts state, in sentences. Pure, no I/O."""
 
-from typing import Any
-
 from .protocol.receipts import ChunkRecord, JobReceipt
 
 _SMALLEST_SHARE = 1e-12
@@ -41,13 +39,15 @@ def estimated(stated: JobReceipt) -> str:
     error = stated.verification.estimated_error
     if error is None:
         return "the master stated none"
-    bound: dict[str, Any] = error.get("bound") if isinstance(error.get("bound"), dict) else error  # type: ignore[assignment]
-    share, high = bound.get("share"), bound.get("high")
-    if not isinstance(share, int | float) or not isinstance(high, int | float):
+    numbers = [value for key in ("share", "high", "confidence") if isinstance(value := error.get(key), int | float)]
+    if len(numbers) < 3:
         return "stated in the receipt, in a form that this version cannot say in words"
+    if error.get("basis") == "quorum":
+        return "no chunk wrong, unless clients agreed on the same wrong answer: every result is that of a quorum"
+    share, high, confidence = numbers
     if high >= 1:
-        return "nothing is known: nothing was checked"
-    return f"{_share(share)} of the chunks wrong, at most {_share(high)} with 95 % confidence"
+        return "unknown: nothing was checked"
+    return f"{_share(share)} of the chunks wrong, at most {_share(high)} with {100 * confidence:g} % confidence"
 
 
 def _share(share: float) -> str:

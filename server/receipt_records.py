@@ -21,6 +21,11 @@ from server.running import asks_people
 
 Number = TypeVar("Number", int, float)
 
+_METHOD = (
+    "limits of the number of wrong results by the checks that were drawn (Clopper and Pearson, Biometrika 26, 1934);"
+    " clients that agree on the same wrong answer are not covered"
+)
+
 
 def record_of(chunk: Chunk, spec: JobSpec, stage: str) -> ChunkRecord:
     """What is stated of an accepted chunk: the same chunk gives the same record."""
@@ -144,6 +149,7 @@ class Summary:
             cpu_s=round(self.cpu_s, 3),
             cpu_s_checking=round(self.cpu_s_checking, 3),
             estimated_error=estimated_error,
+            error_method=_METHOD if estimated_error else "",
         )
 
     def contributors(self) -> list[Contributor]:

@@ -125,7 +125,10 @@ class Verification(Stated, frozen=True, kw_only=True):
     cpu_s_checking: float = 0.0
     """Of `cpu_s` what was spent on results beyond one a chunk."""
     estimated_error: dict[str, Any] | None = None
-    """The share of wrong accepted chunks as estimated when the job ended, with its interval and method."""
+    """The share of wrong accepted chunks as estimated when the job ended (views.TrustView): `share`, and the interval
+    from `low` to `high` that holds with `confidence`; None where nothing was estimated."""
+    error_method: str = ""
+    """How it was estimated."""
 
 
 class Contributor(Stated, frozen=True, kw_only=True):

@@ -123,6 +123,8 @@ def test_a_jobs_receipt_says_what_ran_on_what_by_whom_and_how_it_was_checked(
     assert (checked.rules["policy"], checked.rules["quorum"], checked.rules["compare"]) == ("quorum", 2, "bytes")
     assert checked.chunks == {"quorum": 71}
     assert (checked.results, checked.outvoted) == (142, 0)
+    assert checked.estimated_error is not None
+    assert checked.estimated_error["basis"] == "quorum" and checked.error_method
     assert (checked.cpus_limits, checked.memory_limits) == ([1.5, 1.5], [256 << 20, 256 << 20])
     assert (checked.cpu_s, checked.cpu_s_checking) == (284.0, 142.0)
     assert checked.least is not None
