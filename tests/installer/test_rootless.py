@@ -68,6 +68,7 @@ class User:
             return ""
 
     def processes(self) -> list[str]:
+        """Command lines; what has ended and only waits to be reaped has none."""
         uid, found = pwd.getpwnam(self.name).pw_uid, []
         for entry in Path("/proc").iterdir():
             try:
@@ -75,7 +76,7 @@ class User:
                     found.append((entry / "cmdline").read_bytes().decode())
             except OSError:
                 continue
-        return found
+        return [command for command in found if command]
 
 
 @pytest.fixture
