@@ -45,6 +45,9 @@ class Replica(msgspec.Struct, frozen=True, omit_defaults=True):
     wrong: bool = False
     """Outvoted by a quorum, or a canary that differs from the known answer."""
     canary: bool = False
+    again: bool = False
+    """A second run by a client whose first result differs from another's: it shows whether the program repeats its
+    results, and does not vote."""
     doubted: bool = False
     """Its client was found wrong in this job: the result does not count by itself."""
     block: str = ""
@@ -179,7 +182,12 @@ def participants(chunk: Chunk) -> list[Replica]:
 
 
 def at_work(chunk: Chunk) -> int:
-    return sum(1 for r in chunk.replicas if r.state in LIVE and not r.canary)
+    return sum(1 for r in chunk.replicas if r.state in LIVE and not stands_aside(r))
+
+
+def stands_aside(replica: Replica) -> bool:
+    """Whether it is beside what the chunk needs, and does not vote."""
+    return replica.canary or replica.again
 
 
 def replica_of(chunk: Chunk, lease: str) -> Replica | None:

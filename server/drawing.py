@@ -10,7 +10,7 @@ from dockercomp.protocol.messages import ResultReport
 from server import bound, lifecycle, trust
 from server.lifecycle import Chunk
 from server.reputations import reputation_of
-from server.running import RunningJob, is_adaptive
+from server.running import RunningJob, is_adaptive, on_trial
 from server.store.connection import Document
 from server.trust import Terms
 
@@ -57,5 +57,5 @@ def terms_of(job: RunningJob) -> Terms:
     verify, chunks = job.spec.verify, sum(stage["total"] for stage in job.stages)
     return Terms(
         floor=max(verify.floor, bound.chance_for(verify.target_error, chunks)),
-        trial=job.document.get("counters", {}).get("confirmed", 0) < min(trust.TRIAL, chunks),
+        trial=on_trial(job),
     )

@@ -4,7 +4,7 @@ from msgspec.structs import replace
 
 from server.checking import confirmed
 from server.chunk import Chunk, Grantee, Replica, at_work, barred_clients, lease_id, participants
-from server.voting import votes_of
+from server.voting import differs, voters, votes_of
 
 MOST_CANARIES = 3
 """Canaries of one chunk: its document must not grow with the length of a job."""
@@ -43,6 +43,16 @@ def grant_canary(chunk: Chunk, to: Grantee, *, nonce: str, deadline: float, sync
     if not confirmed(chunk) or took_part or enough or chunk.cpu_kind not in ("", to.cpu_kind):
         return None
     replica = replace(_lease(chunk, to, nonce, deadline, sync), canary=True)
+    return replace(chunk, replicas=(*chunk.replicas, replica), version=chunk.version + 1)
+
+
+def grant_again(chunk: Chunk, to: Grantee, *, nonce: str, deadline: float, sync: str = "") -> Chunk | None:
+    """Lease a chunk whose results differ to one of its own clients, to see whether it gives its own result again; None
+    where it has none, or did so before."""
+    voted = any(r.client == to.client for r in voters(chunk))
+    if not differs(chunk) or not voted or any(r.client == to.client and r.again for r in chunk.replicas):
+        return None
+    replica = replace(_lease(chunk, to, nonce, deadline, sync), again=True)
     return replace(chunk, replicas=(*chunk.replicas, replica), version=chunk.version + 1)
 
 

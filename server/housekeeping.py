@@ -35,6 +35,7 @@ from server.stating import Stating
 from server.store import Store
 from server.store.connection import Document
 from server.tidying import Tidying
+from server.trial import Trial
 from server.verification import Verification
 from server.wiring import configure_logging, open_store
 
@@ -59,6 +60,7 @@ class Housekeeping:
         self._settings = settings
         self._scheduling = Scheduling(store)
         self._verification = Verification(store)
+        self._trial = Trial(store)
         sources = Sources(store, private_urls=settings.private_urls)
         self._stages = Stages(store, sources)
         self._reopening = Reopening(store)
@@ -87,6 +89,7 @@ class Housekeeping:
         self._try("give up closing checks", self._closing.give_up, running, now, self._settings.silent_after_s)
         for job in running:
             self._try("move a job on", self._move_on, job, now)
+            self._try("judge a job on trial", self._trial.look_at, running_job(job))
         for job in running:
             if job.get("waits_for"):
                 self._try("begin a job that waited for others", self._resolve, job)

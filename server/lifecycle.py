@@ -68,19 +68,24 @@ from server.chunk import (
     live_leases,
     participants,
     replica_of,
+    stands_aside,
     with_replica,
 )
-from server.granting import MOST_CANARIES, dependence, grant, grant_canary, may_be_doubled
+from server.granting import MOST_CANARIES, dependence, grant, grant_again, grant_canary, may_be_doubled
 from server.voting import (
     EXTRA_RESULTS,
     MACHINE_FAILURES,
     MOST_LOST,
     NOT_THE_PROGRAM,
+    differs,
     never_repeats,
     representatives,
     settle,
     support,
+    unrepeated,
     vote_for,
+    vote_of,
+    voters,
 )
 
 __all__ = [
@@ -112,6 +117,7 @@ __all__ = [
     "chunk_of_lease",
     "confirmed",
     "dependence",
+    "differs",
     "doubt",
     "fail_replica",
     "followed_up",
@@ -119,6 +125,7 @@ __all__ = [
     "free_class",
     "fresh",
     "grant",
+    "grant_again",
     "grant_canary",
     "lease_id",
     "let_be",
@@ -133,8 +140,12 @@ __all__ = [
     "reopen",
     "representatives",
     "sole",
+    "stands_aside",
     "support",
+    "unrepeated",
     "vote_for",
+    "vote_of",
+    "voters",
 ]
 
 
@@ -165,8 +176,8 @@ def accept(
         return Step(chunk, "stored" if found.digest == digest else "rejected")
     if found.state == "failed":
         return Step(chunk, "rejected")
-    if found.canary:
-        return _judge_canary(chunk, found, digest, size, stored=stored, vote=vote, run=run)
+    if stands_aside(found):
+        return _take_aside(chunk, found, digest, size, stored=stored, vote=vote, run=run)
     if chunk.state != "open":
         return Step(chunk, "late")
     if found.digest and found.digest != digest:
@@ -201,9 +212,10 @@ def _returned(found: Replica, digest: str, size: int, vote: str, run: Run) -> Re
     )
 
 
-def _judge_canary(chunk: Chunk, found: Replica, digest: str, size: int, *, stored: bool, vote: str, run: Run) -> Step:
-    """The same answers as for any other result, so that nothing tells a canary apart before its digest is fixed."""
-    if chunk.state != "accepted" or found.state == "gone":
+def _take_aside(chunk: Chunk, found: Replica, digest: str, size: int, *, stored: bool, vote: str, run: Run) -> Step:
+    """A canary's or a second run's result. The same answers as for any other, so that nothing tells them apart before
+    the digest is fixed."""
+    if chunk.state != ("accepted" if found.canary else "open") or found.state == "gone":
         return Step(chunk, "late")
     if found.digest and found.digest != digest:
         return Step(with_replica(chunk, replace(found, state="gone")), "rejected")
@@ -212,7 +224,7 @@ def _judge_canary(chunk: Chunk, found: Replica, digest: str, size: int, *, store
         return Step(chunk if found.state == "committed" else with_replica(chunk, committed), "send")
     given = vote_for(chunk, digest) or vote or digest
     judged = _returned(found, digest, size, "" if given == digest else given, run)
-    return Step(with_replica(chunk, replace(judged, wrong=given != chunk.digest)), "stored")
+    return Step(with_replica(chunk, replace(judged, wrong=found.canary and given != chunk.digest)), "stored")
 
 
 def fail_replica(chunk: Chunk, lease: str, failure: Failure) -> Step:
@@ -222,7 +234,7 @@ def fail_replica(chunk: Chunk, lease: str, failure: Failure) -> Step:
         return Step(chunk, "unknown")
     if found.state in ("failed", "returned"):
         return Step(chunk, "stored")
-    if found.canary and found.state in LIVE:
+    if stands_aside(found) and found.state in LIVE:
         return Step(with_replica(chunk, replace(found, state="failed", failure=failure)), "stored")
     if chunk.state != "open" or (found.state == "gone" and _took_part_since(chunk, found)):
         return Step(chunk, "late")
@@ -234,7 +246,7 @@ def release(chunk: Chunk, lease: str) -> Step:
     found = replica_of(chunk, lease)
     if found is None:
         return Step(chunk, "unknown")
-    if found.canary and found.state in LIVE:
+    if stands_aside(found) and found.state in LIVE:
         return Step(_forget_old(with_replica(chunk, replace(found, state="gone"))), "stored")
     if chunk.state != "open" or found.state not in LIVE:
         return Step(chunk, "stored")
@@ -272,7 +284,7 @@ def reopen(chunk: Chunk) -> Chunk:
     are kept and vote, except where there were so many that no two seem to be equal."""
     if chunk.state not in ("failed", "cancelled"):
         return chunk
-    returned = tuple(r for r in chunk.replicas if r.state == "returned" and not r.canary)
+    returned = tuple(r for r in chunk.replicas if r.state == "returned" and not stands_aside(r))
     kept = () if never_repeats(chunk, len(returned)) else returned
     earlier = chunk.earlier_failures + sum(1 for r in chunk.replicas if r.state == "failed")
     again = replace(chunk, state="open", replicas=kept, lost=0, error="", earlier_failures=earlier)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import msgspec
 
 from dockercomp.protocol.orders import NUMBER_SPLITS, JobSpec
-from server import blame, dealing, lifecycle, wants
+from server import blame, dealing, lifecycle, trust, wants
 from server.dealing import Pool
 from server.lifecycle import Chunk, Rules
 from server.reputations import refusal
@@ -82,6 +82,14 @@ def rules_of(spec: JobSpec, stage: int) -> Rules:
 
 def is_adaptive(spec: JobSpec, stage: int) -> bool:
     return spec.verify.policy == "adaptive" and not asks_people(spec, stage)
+
+
+def on_trial(job: RunningJob) -> bool:
+    """Whether too few chunks of a job that is verified have agreed yet."""
+    if job.spec.verify.policy == "none" or asks_people(job.spec, 0):
+        return False
+    chunks = sum(stage["total"] for stage in job.stages)
+    return bool(job.document.get("counters", {}).get("confirmed", 0) < min(trust.TRIAL, chunks))
 
 
 def full_quorum(spec: JobSpec) -> int:

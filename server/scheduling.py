@@ -104,13 +104,15 @@ class Scheduling:
         return grants
 
     def double(self, client: Document, jobs: Sequence[RunningJob], want: int, taken: set[str], sync: str) -> Grants:
-        """Slow chunks of the last ones that run, for a client for which nothing else is left: one more lease each."""
+        """For a client for which nothing else is left: slow chunks of the last ones that run, one more lease each, and
+        its own chunks of a job on trial that it is to run again."""
         grants, by_id = Grants(), {job.id: job for job in jobs}
-        slow = [chunk for job in jobs for chunk in job.document.get("slow", []) if chunk not in taken]
-        for chunk in self._store.chunks.by_ids(slow[:_MOST_SLOW]) if slow else []:
+        noted = [chunk for job in jobs for chunk in beside(job.document) if chunk not in taken]
+        for chunk in self._store.chunks.by_ids(noted[:_MOST_SLOW]) if noted else []:
             if len(grants.changes) == want:
                 break
-            leased = self._lease(client, chunk, by_id[chunk.job].spec, sync, spare=True)
+            spec = by_id[chunk.job].spec
+            leased = self._lease(client, chunk, spec, sync, spare=True) or self._again(client, chunk, spec, sync)
             if leased is not None:
                 grants.changes.append((chunk, leased))
         return grants
@@ -194,8 +196,17 @@ class Scheduling:
         to, deadline = self._grantee(client, spec), client["seen"] + deadline_s(spec)
         return lifecycle.grant_canary(chunk, to, nonce=secrets.token_hex(4), deadline=deadline, sync=sync)
 
+    def _again(self, client: Document, chunk: Chunk, spec: JobSpec, sync: str) -> Chunk | None:
+        to, deadline = self._grantee(client, spec), client["seen"] + deadline_s(spec)
+        return lifecycle.grant_again(chunk, to, nonce=secrets.token_hex(4), deadline=deadline, sync=sync)
+
     def _grantee(self, client: Document, spec: JobSpec) -> Grantee:
         return grantee(client, spec, self._independent)
+
+
+def beside(job: Document) -> list[str]:
+    """Chunks that housekeeping noted for whoever has nothing else to do."""
+    return [*job.get("slow", []), *job.get("again", [])]
 
 
 def grantee(client: Document, spec: JobSpec, at_least: Independence = "client") -> Grantee:

@@ -31,7 +31,7 @@ from server.lifecycle import Chunk, Replica
 from server.metrics import Metrics
 from server.pace import Crowd, Situation, call_again_s
 from server.running import RunningJob, platform_of, running_job, stages_of, unfit
-from server.scheduling import Scheduling
+from server.scheduling import Scheduling, beside
 from server.stages import Stages
 from server.store import Store
 from server.store.connection import Document
@@ -215,7 +215,7 @@ class Sync:
         """The jobs this client can run, those to be served first at first, and why it cannot run the first of the
         others. What owners used is asked for only where several have work."""
         platform = platform_of(client)
-        reasons = [(job, unfit(job, client, platform)) for job in jobs]
+        reasons = [(job, job.document.get("held") or unfit(job, client, platform)) for job in jobs]
         fit = [job for job, reason in reasons if not reason]
         owners = {job.owner for job in fit}
         used = self._store.usage.of(owners) if len(owners) > 1 else {}
@@ -225,7 +225,7 @@ class Sync:
         self, client: Document, jobs: Sequence[RunningJob], want: int, taken: set[str], sync: str
     ) -> list[Chunk]:
         """One more lease of chunks that are slow, where there is nothing else to do."""
-        if want < 1 or not any(job.document.get("slow") for job in jobs):
+        if want < 1 or not any(beside(job.document) for job in jobs):
             return []
         with self._metrics.phase("double slow chunks"):
             changes = self._scheduling.double(client, jobs, want, taken, sync).changes

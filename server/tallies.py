@@ -1,11 +1,11 @@
 """What is counted when chunks move on: pure, no I/O. Counters are for the eye, for estimates and for how often a client
 is checked; no result is accepted or refused by them.
 
-Of a job: `returned`, `failed`, `wrong`, `accepted_0` …; `confirmed`, the chunks that a quorum accepted, and `canaries`;
-`runs`, `run_s`, `run_s2`, the number, seconds and squared seconds of its results' runs, and `turn_s`, the seconds from
-their leases to their results. Of a client: `valid`, `failed`, and what its reputation is made of (trust.Record), in all
-and by job: `agreed` (since it was wrong last), `wrong`, `late`, and `faults`, the chunks that it failed and others
-completed; by job also `runs` and `seconds`.
+Of a job: `returned`, `failed`, `wrong`, `accepted_0` …, `kept_bytes` of accepted results; `confirmed`, the chunks that
+a quorum accepted, and `canaries`; `runs`, `run_s`, `run_s2`, the number, seconds and squared seconds of its results'
+runs, and `turn_s`, the seconds from their leases to their results. Of a client: `valid`, `failed`, and what its
+reputation is made of (trust.Record), in all and by job: `agreed` (since it was wrong last), `wrong`, `late`, and
+`faults`, the chunks that it failed and others completed; by job also `runs` and `seconds`.
 """
 
 from collections import defaultdict
@@ -66,11 +66,13 @@ def tally_of(changes: Sequence[Change], age: Age, *, now: float = 0.0, excused: 
         _find_wrong(before, after, tally, now)
         if after.state == "accepted" and before.state == "open":
             tally.job(after)[f"accepted_{after.stage}"] += 1
+            tally.job(after)["kept_bytes"] += after.size or 0
             _find_right(before, after, tally)
             _find_faults(after, tally)
         elif before.state == "accepted" and after.state == "open":
             tally.job(after)[f"accepted_{after.stage}"] -= 1
-            tally.job(after)["confirmed"] -= lifecycle.confirmed(before)
+            tally.job(after)["kept_bytes"] -= before.size or 0
+            tally.job(after)["confirmed"] -= before.quorum > 1
     return tally
 
 
@@ -129,9 +131,9 @@ def _find_right(before: Chunk, after: Chunk, tally: Tally) -> None:
     """Whoever agrees with a formed quorum: not again where that was so before, nor where it is doubted."""
     if after.quorum < 2:
         return
-    tally.job(after)["confirmed"] += lifecycle.confirmed(after)
+    tally.job(after)["confirmed"] += 1
     for replica in after.replicas:
-        if replica.state == "returned" and not (replica.wrong or replica.canary or replica.doubted):
+        if replica.state == "returned" and not (replica.wrong or replica.doubted or lifecycle.stands_aside(replica)):
             tally.client(replica)["valid"] += 1
             tally.reputation(after, replica, "agreed")
 

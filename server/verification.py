@@ -175,19 +175,29 @@ class Verification:
                 return "they differ, and are too large to say where"
             return comparators.difference(agreement.spec, a, b, bundled=agreement.bundled)
 
+    def results(self, first: str, second: str, most: int) -> tuple[bytes, bytes] | None:
+        """Two stored results; None where one is over `most` bytes."""
+        with self._comparing:
+            a, b = self._result(first, most), self._result(second, most)
+        return None if a is None or b is None else (a, b)
+
+    def is_bundled(self, chunk: Chunk) -> bool:
+        """Whether a chunk's results are bundles of files."""
+        return self._agreement(chunk.job, chunk.stage).bundled
+
     def _equal(self, agreement: Agreement, other: str, mine: bytes | None) -> bool:
         its = self._result(other)
         if its is None or mine is None:
             return False
         return comparators.equal(agreement.spec, its, mine, bundled=agreement.bundled)
 
-    def _result(self, digest: str) -> bytes | None:
-        """A result that is stored; None where it is too large to be compared."""
+    def _result(self, digest: str, most: int | None = None) -> bytes | None:
+        """A result that is stored; None where it is over `most` bytes, without it where it is too large to compare."""
         small = self._store.payloads.get([digest])
         if digest in small:
             return small[digest]
         blob = self._store.blobs.open(digest)
-        return read_all(blob) if blob.size <= comparators.LARGEST else None
+        return read_all(blob) if blob.size <= (comparators.LARGEST if most is None else most) else None
 
     def _read_agreement(self, job: str, stage: int) -> Agreement:
         document = self._store.jobs.by_id(job)

@@ -9,7 +9,7 @@ from collections import Counter
 
 from msgspec.structs import replace
 
-from server.chunk import Chunk, Replica, at_work, end_leases
+from server.chunk import Chunk, Replica, at_work, end_leases, stands_aside
 
 NOT_THE_PROGRAM = frozenset({"input", "image", "engine", "refused"})
 """Failure reasons that say nothing about the job: they weigh against a chunk only when there are very many."""
@@ -25,7 +25,21 @@ def vote_of(replica: Replica) -> str:
 
 
 def voters(chunk: Chunk) -> list[Replica]:
-    return [r for r in chunk.replicas if r.state == "returned" and not r.canary]
+    """The results that vote."""
+    return [r for r in chunk.replicas if r.state == "returned" and not stands_aside(r)]
+
+
+def differs(chunk: Chunk) -> bool:
+    """Whether an open chunk has results that are not equal."""
+    return chunk.state == "open" and len(representatives(chunk)) > 1
+
+
+def unrepeated(chunk: Chunk) -> tuple[str, str] | None:
+    """The results, as votes, of a client that ran the chunk twice and gave another the second time; None where all
+    second runs gave the same again."""
+    first = {r.client: vote_of(r) for r in voters(chunk)}
+    seconds = [r for r in chunk.replicas if r.again and r.state == "returned"]
+    return next(((first[r.client], vote_of(r)) for r in seconds if first.get(r.client, vote_of(r)) != vote_of(r)), None)
 
 
 def votes_of(chunk: Chunk) -> Counter[str]:
@@ -72,10 +86,10 @@ def settle(chunk: Chunk) -> Chunk:
 def _accepted(chunk: Chunk, digest: str) -> Chunk:
     marks = chunk.quorum > 1
     judged = tuple(
-        replace(r, wrong=vote_of(r) != digest) if marks and r.state == "returned" else r
+        replace(r, wrong=vote_of(r) != digest) if marks and r.state == "returned" and not r.again else r
         for r in end_leases(chunk).replicas
     )
-    size = next(r.size for r in judged if r.state == "returned" and not r.canary and r.digest == digest)
+    size = next(r.size for r in judged if not stands_aside(r) and r.state == "returned" and r.digest == digest)
     return replace(chunk, state="accepted", need=0, replicas=judged, digest=digest, size=size)
 
 

@@ -146,6 +146,10 @@ class Chunks:
         """Open chunks that a client may not run for having failed them."""
         return self._find({"job": job, "blamed": True}, limit=limit)
 
+    def differing(self, job: str, limit: int) -> list[Chunk]:
+        """Open chunks of a job whose results are not equal."""
+        return self._find({"job": job, "differs": True}, limit=limit)
+
     def cancel_open(self, job: str) -> int:
         """End every open chunk of a job that has ended."""
         change = {"$set": {"state": "cancelled"}, "$unset": dict.fromkeys(_OF_OPEN, ""), "$inc": {"version": 1}}
@@ -328,7 +332,7 @@ def _stage(job: str, stage: int, first: int = 0, last: int | None = None) -> Doc
 
 _SOME = {"$gt": ""}
 """Says that there is one: without it the index of those that have some would not be used."""
-_OF_OPEN = ("need", "barred", "by", "owners", "blocks", "leases", "blamed")
+_OF_OPEN = ("need", "barred", "by", "owners", "blocks", "leases", "blamed", "differs")
 """What documents have of open chunks only."""
 
 
@@ -361,6 +365,7 @@ def _asked_of_all(chunk: Chunk) -> Document:
         "blamed": lifecycle.blamed(chunk),
         "sole": lifecycle.sole(chunk),
         "known": lifecycle.confirmed(chunk),
+        "differs": lifecycle.differs(chunk),
         "wrong_clients": lifecycle.newly_wrong(chunk),
         "changed": lifecycle.changed(chunk),
     }

@@ -16,7 +16,9 @@ from dockercomp.protocol.messages import SignedOrder
 
 from .connection import DATABASE_TIME, QUICK, Document, store_errors
 
-OF_THE_END = ("ended", "error", "swept", "missing", "missing_count", "samples", "slow", "told", "notice", "reviewing")
+OF_THE_END = (
+    *("ended", "error", "swept", "missing", "missing_count", "samples", "slow", "again", "told", "notice", "reviewing"),
+)
 """What a job that runs again forgets."""
 _ENDED = ("completed", "failed", "cancelled")
 _LIGHT = {"order": 0, "signature": 0, "scientist": 0, "scientist_signature": 0, "open_ranges": 0}
@@ -42,6 +44,12 @@ class Jobs:
                     raise
                 return earlier
         return job
+
+    def submitted(self, owner: str, idempotency_key: str) -> bool:
+        """Whether this submission was made before."""
+        query = {"owner": owner, "idempotency_key": idempotency_key}
+        with store_errors():
+            return bool(idempotency_key) and self._jobs.find_one(query, {"_id": 1}) is not None
 
     def by_id(self, job: str) -> Document | None:
         with store_errors():
@@ -337,7 +345,8 @@ class Jobs:
     def with_somebody_to_tell(self, limit: int = 500) -> list[Document]:
         """Jobs whose scientist wants to be told, that run or whose end was not told yet; running ones first."""
         told = {"$in": ["$state", {"$ifNull": ["$told", []]}]}
-        query = {"spec.notify": {"$exists": True}, "state": {"$ne": "removed"}, "$expr": {"$not": [told]}}
+        left = [{"$expr": {"$not": [told]}}, {"warning": {"$exists": True}, "told": {"$ne": "doubtful"}}]
+        query = {"spec.notify": {"$exists": True}, "state": {"$ne": "removed"}, "$or": left}
         with store_errors():
             return list(self._jobs.find(query, _LIGHT).sort("state", -1).limit(limit))
 

@@ -39,6 +39,8 @@ INDEXES: dict[str, list[IndexModel]] = {
         IndexModel([("job", ASCENDING), ("_id", ASCENDING)], name="open_in_order", partialFilterExpression=OPEN),
         # Which open chunks of this job are kept from a client that failed them? Seldom any.
         IndexModel([("job", ASCENDING)], name="blamed", partialFilterExpression={"blamed": True}),
+        # Which open chunks of this job have results that differ? Seldom any.
+        IndexModel([("job", ASCENDING)], name="differs", partialFilterExpression={"differs": True}),
         # Which chunks of this job failed? Almost always none.
         IndexModel([("job", ASCENDING)], name="failed", partialFilterExpression={"state": "failed"}),
     ],
