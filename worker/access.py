@@ -12,6 +12,8 @@ from typing import Any
 from dockercomp.protocol.orders import CAPABILITIES, DEVICES, WantsSpec
 
 NOBODY, ROOT = "65534:65534", "0:0"
+_MAKES_USERS = frozenset({"CHOWN", "SETUID"})
+_TO_CLEAR_UP = ("DAC_OVERRIDE", "FOWNER", "KILL")
 
 
 @dataclass(frozen=True)
@@ -39,13 +41,18 @@ class Access:
         asked for are dropped all the same, and no new privileges can be had."""
         return ROOT if self.writable_root or self.capabilities else NOBODY
 
+    @property
+    def _to_clear_up(self) -> tuple[str, ...]:
+        """What the runner needs to end and remove what a program made of another user; the program has it too, inside."""
+        return _TO_CLEAR_UP if _MAKES_USERS.intersection(self.capabilities) else ()
+
     def options(self) -> dict[str, Any]:
         """The options of the engine, as docker-py's create_host_config takes them."""
         found: dict[str, Any] = {
             "network_mode": self.network.name if self.network else "none",
             "read_only": not self.writable_root,
             "cap_drop": ["ALL"],
-            "cap_add": list(self.capabilities),
+            "cap_add": sorted({*self.capabilities, *self._to_clear_up}),
             "devices": [f"{device}:{device}:rw" for device in self.devices],
             "group_add": [str(group) for group in self.groups],
         }

@@ -118,8 +118,13 @@ def test_a_network_comes_with_public_resolvers_and_without_ipv6() -> None:
 
 def test_whoever_may_write_the_root_folder_is_root_inside_with_the_capabilities_asked_for_alone() -> None:
     assert access_of(WantsSpec(writable_root=True), None) == Access(writable_root=True)
-    found = access_of(WantsSpec(writable_root=True, capabilities=["CHOWN"]), None)
-    assert (found.user, found.options()["cap_add"], found.options()["cap_drop"]) == ("0:0", ["CHOWN"], ["ALL"])
+    found = access_of(WantsSpec(writable_root=True, capabilities=["SETGID"]), None)
+    assert (found.user, found.options()["cap_add"], found.options()["cap_drop"]) == ("0:0", ["SETGID"], ["ALL"])
+
+
+def test_where_a_program_can_make_things_of_other_users_the_runner_can_remove_them() -> None:
+    found = access_of(WantsSpec(capabilities=["CHOWN"]), None).options()
+    assert found["cap_add"] == ["CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL"]
 
 
 # --- the firewall ----------------------------------------------------------------------------------------------------

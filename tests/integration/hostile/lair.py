@@ -10,6 +10,7 @@ from typing import Any
 
 from dockercomp.protocol.orders import JobOrder, ProgramSpec
 from tests.integration.docker_parts import MIB, image_id, order_of, reason, task
+from worker.access import LOCKED, Access
 from worker.container import WarmContainer
 from worker.engine import Engine
 from worker.tasks import Outcome, Size
@@ -43,9 +44,9 @@ class Lair:
     def __post_init__(self) -> None:
         self._containers: list[WarmContainer] = []
 
-    def container(self, order: JobOrder | None = None, size: Size = SIZE) -> WarmContainer:
-        folder, slot = self.folder, len(self._containers)
-        made = WarmContainer(self.engine, order or program(), image_id(self.engine), folder, slot, size, self.home)
+    def container(self, order: JobOrder | None = None, size: Size = SIZE, access: Access = LOCKED) -> WarmContainer:
+        folder, slot, image = self.folder, len(self._containers), image_id(self.engine)
+        made = WarmContainer(self.engine, order or program(), image, folder, slot, size, self.home, access)
         self._containers.append(made)
         made.start()
         return made
