@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -227,6 +229,23 @@ def test_json_tells_the_same(run: Run, receipt: Path, result: Path) -> None:
     receipt.write_bytes(b"{}")
     code, lines = run(receipt, result, "--key", KEY, "--json")
     assert (code, json.loads("\n".join(lines))["genuine"]) == (1, False)
+
+
+def test_a_reader_can_check_it_without_our_tools(receipt: Path, result: Path) -> None:
+    """The program in docs/verification.md."""
+    text = (Path(__file__).parents[2] / "docs" / "verification.md").read_text()
+    program = text.partition("```python\n")[2].partition("```")[0]
+
+    def check() -> int:
+        command = [sys.executable, "-c", program, receipt, result, KEY]
+        return subprocess.run(command, capture_output=True, check=False, timeout=60).returncode
+
+    assert check() == 0
+    result.write_bytes(b"else")
+    assert check() != 0
+    result.write_bytes(RESULT)
+    receipt.write_bytes(receipt.read_bytes().replace(b"ada", b"bob"))
+    assert check() != 0
 
 
 # --- results of several files ----------------------------------------------------------------------------------------
