@@ -10,6 +10,7 @@ from .client import Client
 from .following import follow, prepare
 from .options import with_client
 from .progress import counts, remaining, span
+from .protocol.stated import how_wrong, what_it_cost, what_was_found
 from .protocol.views import ChunkView, JobView, RunningChunk
 from .terminal import Session
 from .trail import Trail
@@ -92,7 +93,20 @@ def _facts(view: JobView) -> list[tuple[str, str]]:
     if view.result_size is not None:
         files = f"{view.result_files:,} files, " if view.result_files else ""
         facts.append(("result", f"{files}{view.result_size:,} bytes, SHA-256 {view.result_digest}"))
-    return [(name, text) for name, text in facts if text]
+    return [(name, text) for name, text in [*facts, *_trust(view)] if text]
+
+
+def _trust(view: JobView) -> list[tuple[str, str]]:
+    """How wrong its result may be, and what became of an earlier one."""
+    facts = [
+        ("edition", f"{view.edition}" * (view.edition > 1)),
+        ("withdrawn", view.withdrawn),
+        ("warning", view.warning),
+    ]
+    if view.trust is not None:
+        facts += [("trust", how_wrong(view.trust)), ("checking", what_it_cost(view.trust))]
+        facts += [("found", what_was_found(view.trust))]
+    return facts
 
 
 def _running(chunks: Iterable[RunningChunk]) -> list[tuple[str, str]]:

@@ -25,6 +25,7 @@ from .protocol.people import (
     RoleChange,
     Scope,
 )
+from .protocol.views import ClientView, Forgiveness
 from .terminal import Session
 
 _ROLE = click.Choice(get_args(Role))
@@ -147,11 +148,11 @@ def tokens_create(session: Session, client: Client, label: str, scope: Scope, ow
 
 
 @tokens.command("revoke")
-@click.argument("token")
+@click.argument("listed", metavar="TOKEN")
 @with_client
-def tokens_revoke(session: Session, client: Client, token: str) -> None:
+def tokens_revoke(session: Session, client: Client, listed: str) -> None:
     """End a token (its id, as `ls` shows it) at once."""
-    found = client.master.call("token_revoke", Revoked, token=token)
+    found = client.master.call("token_revoke", Revoked, token=listed)
     session.answer(found, lambda: session.say(f"{found.id} is revoked"))
 
 
@@ -179,13 +180,13 @@ def _enrolment_row(view: EnrolmentTokenView) -> tuple[str, ...]:
 
 
 @enrolment.command("revoke")
-@click.argument("token")
+@click.argument("listed", metavar="TOKEN")
 @click.option("--retire", is_flag=True, help="Also refuse the machines that came by it, from their next sync on.")
 @with_client
-def enrolment_revoke(session: Session, client: Client, token: str, retire: bool) -> None:
+def enrolment_revoke(session: Session, client: Client, listed: str, retire: bool) -> None:
     """Let no more machines join by a token (its id, as `ls` shows it)."""
     params = {"retire": "yes"} if retire else {}
-    found = client.master.call("enrolment_token_revoke", Revoked, params=params, token=token)
+    found = client.master.call("enrolment_token_revoke", Revoked, params=params, token=listed)
     session.answer(found, lambda: session.say(f"{found.id} is revoked, {found.clients} machines are retired"))
 
 
@@ -196,6 +197,16 @@ def retire(session: Session, client: Client, client_id: str) -> None:
     """Refuse a machine from its next sync on, and for good (for admins)."""
     found = client.master.call("client_remove", Revoked, client=client_id)
     session.answer(found, lambda: session.say(f"{found.id} is retired; its chunks go to others"))
+
+
+@click.command()
+@click.argument("client_id", metavar="CLIENT")
+@click.option("--reason", required=True, help="Why it may be believed again; kept in the audit log.")
+@with_client
+def forgive(session: Session, client: Client, client_id: str, reason: str) -> None:
+    """Give a machine that was found wrong a fresh start (for admins)."""
+    view = client.master.call("client_forgive", ClientView, Forgiveness(reason=reason), client=client_id)
+    session.answer(view, lambda: session.say(f"{view.name} ({view.id}) begins anew: its first results are all checked"))
 
 
 # --- audit -----------------------------------------------------------------------------------------------------------
@@ -225,4 +236,4 @@ def _audit_row(each: AuditEntry) -> tuple[str, ...]:
     return each.at[:19], each.person, each.by, each.kind, each.subject, each.outcome, each.address, each.detail
 
 
-COMMANDS = (whoami, people, tokens, enrolment, retire, audit)
+COMMANDS = (whoami, people, tokens, enrolment, retire, forgive, audit)

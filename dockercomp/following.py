@@ -6,6 +6,7 @@ from pathlib import Path
 
 from .job import Job, OutputError
 from .progress import counts, display, span
+from .protocol.stated import how_wrong
 from .protocol.views import JobView
 from .terminal import FAILED, INTERRUPTED, OK, Session
 
@@ -51,6 +52,8 @@ def _print_end(session: Session, view: JobView, path: Path | None) -> None:
     print(f"{view.name} is complete after {_lasted(view)}: {chunks}{reused}")
     files = f"{view.result_files:,} files, " if view.result_files else ""
     print(f"result: {files}{view.result_size:,} bytes, SHA-256 {view.result_digest}")
+    if view.trust is not None and view.trust.basis == "adaptive":
+        print(f"trust: {how_wrong(view.trust)}")
     print(f"written to {path}" if path else f"fetch it with: dockercomp results {view.id} --output DIR")
 
 

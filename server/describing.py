@@ -9,7 +9,7 @@ import msgspec
 from dockercomp.protocol.messages import Allocation, AppliedAllocation, Ceiling, ContainerReport, Machine
 from dockercomp.protocol.orders import ImagePin
 from dockercomp.protocol.signing import fingerprint
-from dockercomp.protocol.views import ChunkView, ClientView, JobView, ReplicaView, StageView
+from dockercomp.protocol.views import ChunkView, ClientView, JobView, ReplicaView, StageView, TrustView
 from server import eta, wants
 from server.eta import Runs, Sample
 from server.lifecycle import Chunk
@@ -47,9 +47,18 @@ def job(document: Document, pool: Sequence[Document]) -> JobView:
         reused=document.get("reused", 0),
         priority=document["spec"].get("priority", 0),
         plots=len(document["spec"].get("plots", [])),
+        trust=trust(document),
+        edition=document.get("edition", 1),
+        withdrawn=document.get("withdrawn", ""),
+        warning=document.get("warning", ""),
         wants=wants.said(running_job(document).spec, pool),
         scientist_key=fingerprint(document["scientist_key"]) if document.get("scientist_key") else "",
     )
+
+
+def trust(document: Document) -> TrustView | None:
+    """How wrong a job's result may be, as last stated."""
+    return msgspec.convert(document["trust"], TrustView) if document.get("trust") else None
 
 
 def _remaining(document: Document, pool: Sequence[Document]) -> tuple[float, float] | None:
@@ -71,6 +80,8 @@ def why_waiting(document: Document, pool: Sequence[Document]) -> str:
         return ""
     if document.get("waits_for"):
         return f"its input is the result of {', '.join(document['waits_for'])}, which still runs"
+    if document.get("held"):
+        return f"{document['held']}: it goes on as these end"
     running = running_job(document)
     if only_people(running):
         return f"people's answers are awaited, in the dashboard at /tasks/{running.id}"

@@ -1,7 +1,9 @@
 """What scientists are told of their jobs, and when: pure rules, no I/O.
 
-Told is that a job ended (completed, failed, cancelled), each time that it does, and that it waits, once each time that
-it waits for longer than WAITS_S. Each address is told at least once, and again after a growing pause until it takes it.
+Told is that a job ended (completed, failed, cancelled), each time that it does; that it waits, once each time that it
+waits for longer than WAITS_S; that its result was withdrawn, as a client was found wrong; and that a result which it
+read is not good any more (doubtful). Each address is told at least once, and again after a growing pause until it takes
+it.
 """
 
 from collections.abc import Sequence
@@ -12,7 +14,7 @@ import msgspec
 from dockercomp.protocol.messages import Message
 from dockercomp.protocol.views import JobView
 
-Event = Literal["completed", "failed", "cancelled", "waits"]
+Event = Literal["completed", "failed", "cancelled", "waits", "withdrawn", "doubtful"]
 
 WAITS_S = 600.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 30.0, 6 * 3600.0
@@ -50,9 +52,15 @@ class Pending(msgspec.Struct, frozen=True):
 def due(job: dict[str, Any], waits_since: float | None, now: float) -> Event | None:
     """What is to be told of a job that was not told yet. `waits_since`: since when it waits, if it does."""
     told: Sequence[str] = job.get("told", [])
-    if job["state"] in ("completed", "failed", "cancelled"):
+    if job["state"] in ("completed", "failed", "cancelled") and job["state"] not in told:
         event: Event = job["state"]
-        return None if event in told else event
+        return event
+    if job.get("warning") and "doubtful" not in told:
+        return "doubtful"
+    if job["state"] != "running":
+        return None
+    if job.get("withdrawn") and "withdrawn" not in told:
+        return "withdrawn"
     if waits_since is not None and now - waits_since >= WAITS_S and "waits" not in told:
         return "waits"
     return None
@@ -73,6 +81,18 @@ def over(pending: Pending) -> bool:
 
 
 def sentence(event: Event, view: JobView) -> str:
+    if event == "withdrawn":
+        return (
+            f"The result of job {view.name} ({view.id}) is withdrawn: {view.withdrawn}. Do not use it; the job runs"
+            " again by itself, and you are told when it is completed"
+        )
+    if event == "doubtful":
+        return f"Job {view.name} ({view.id}): {view.warning}"
+    if event == "completed" and view.edition > 1:
+        return (
+            f"Job {view.name} ({view.id}) is completed again: this result, edition {view.edition}, replaces the one"
+            f" that was withdrawn; fetch it: dockercomp results {view.id} --output DIR"
+        )
     if event == "completed":
         return f"Job {view.name} ({view.id}) is completed; fetch its result: dockercomp results {view.id} --output DIR"
     if event == "failed":

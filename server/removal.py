@@ -54,6 +54,8 @@ class Removal:
             freed = self._free(theirs, now - KEPT_S, leaving={job["_id"] for job in gone})
             for job in gone:
                 self._store.chunks.remove_job(job["_id"])
+                self._store.findings.remove_job(job["_id"])
+                self._store.closings.forget(job["_id"])
                 self._store.jobs.forget(job["_id"])
             _log.info("removed jobs are gone", jobs=len(gone), freed=freed)
         return len(gone)
@@ -72,7 +74,9 @@ class Removal:
         while group := set(islice(waiting, _AT_ONCE)):
             group -= self._needed(group, leaving)
             freed += self._store.payloads.delete_unused(sorted(group), before)
-            freed += sum(self._store.blobs.delete_unused(digest, before) for digest in group)
+            blobs = [digest for digest in group if self._store.blobs.delete_unused(digest, before)]
+            self._store.holdings.forget(blobs)
+            freed += len(blobs)
         return freed
 
     def _needed(self, candidates: set[str], leaving: set[str]) -> set[str]:

@@ -26,6 +26,7 @@ class Reopening:
         if job["state"] != "running":
             self._store.chunks.cancel_open(job["_id"])  # what is still open would end later, by housekeeping
             self._store.jobs.run_again(job["_id"])
+            self._store.findings.wake(job["_id"])
             self.open(job["_id"], AT_ONCE)
 
     def open(self, job: str, limit: int | None = None) -> int:

@@ -1,7 +1,6 @@
 """Duty: stating how wrong a job's result may be, and what checking it cost, on the job's document (`trust`)."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 
@@ -65,8 +64,7 @@ class Stating:
             opened_again=sum(each["opened"] for each in findings),
             closed=evidence.closed,
         )
-        plain: dict[str, Any] = msgspec.to_builtins(stated)
-        return plain
+        return {key: value for key, value in msgspec.structs.asdict(stated).items() if value is not None}
 
     def _evidence(self, job: RunningJob, accepted: int, ended: bool) -> Evidence:
         basis = basis_of(job)

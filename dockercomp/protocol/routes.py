@@ -355,6 +355,15 @@ ROUTES = (
         "Retire a client: its next sync is refused, and its token does not let it in again.",
         answer=people.Revoked,
     ),
+    Route(
+        "client_forgive",
+        "POST",
+        "/api/v1/clients/<client>/forgiveness",
+        "admin",
+        "A fresh start for a client that was found wrong, with the reason.",
+        views.Forgiveness,
+        views.ClientView,
+    ),
     # people, tokens, audit
     Route("identity", "GET", "/api/v1/identity", "user", "Whose token this is.", answer=people.Identity),
     Route("people", "GET", "/api/v1/people", "admin", "Everybody with an account.", answer=people.PersonList),

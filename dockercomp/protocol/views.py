@@ -258,6 +258,12 @@ class AllocationChange(Message, frozen=True, kw_only=True, forbid_unknown_fields
     paused: bool = False
 
 
+class Forgiveness(Message, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Gives a client that was found wrong a fresh start; the reason stays in the audit log and on its page."""
+
+    reason: str
+
+
 class ImageRegistration(Message, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Registers an uploaded `docker save` archive under a name; the pin is computed by the master."""
 

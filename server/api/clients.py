@@ -6,8 +6,17 @@ from typing import Any
 from flask import Response, request
 
 from dockercomp.protocol.errors import BadRequest, NotFound
+from dockercomp.protocol.messages import LONGEST_SENTENCE
 from dockercomp.protocol.people import Revoked
-from dockercomp.protocol.views import AllocationChange, ClientPage, ClientView, LoginLink, TokenAnswer, TokenRequest
+from dockercomp.protocol.views import (
+    AllocationChange,
+    ClientPage,
+    ClientView,
+    Forgiveness,
+    LoginLink,
+    TokenAnswer,
+    TokenRequest,
+)
 from server import describing, tls
 from server.api.auditing import note
 from server.api.jobs import page_limit
@@ -59,6 +68,21 @@ def client_remove(services: Services, caller: Caller, _: None, client: str) -> R
         raise NotFound(f"there is no client {client}")
     services.scheduling.take_back(client)
     return Revoked(id=client, clients=1)
+
+
+def client_forgive(services: Services, caller: Caller, body: Forgiveness, client: str) -> ClientView:
+    return forgiven(services, caller, body.reason, client)
+
+
+def forgiven(services: Services, caller: Caller, reason: str, client: str) -> ClientView:
+    """Nothing that was found of the client counts any more. Raises BadRequest without a reason, NotFound."""
+    if not reason.strip():
+        raise BadRequest("say why: such as that its memory was replaced")
+    note(detail=reason.strip())
+    if not services.store.clients.forgive(client, caller.id, reason.strip()[:LONGEST_SENTENCE]):
+        raise NotFound(f"there is no client {client}")
+    now = services.store.duties.now()
+    return describing.client(_client(services, client), now, services.settings.silent_after_s)
 
 
 def discreet(services: Services, rights: Rights, views: list[ClientView]) -> list[ClientView]:
@@ -120,6 +144,7 @@ HANDLERS: dict[str, Any] = {
     "client": client,
     "client_allocate": client_allocate,
     "client_remove": client_remove,
+    "client_forgive": client_forgive,
     "enrolment_token": enrolment_token,
     "login_link": login_link,
 }

@@ -14,10 +14,11 @@ from dockercomp.protocol.views import ClientView
 from server import describing
 from server.api.auditing import note
 from server.api.authentication import in_session
-from server.api.clients import client_remove, discreet, in_words
+from server.api.clients import client_remove, discreet, forgiven, in_words
 from server.api.services import Services
 from server.dashboard.allocation import AllocationForm, settled, way
 from server.dashboard.live import Part, page, show
+from server.dashboard.trust import of_client
 from server.running import faults_of
 from server.store.connection import Document
 
@@ -61,7 +62,8 @@ def make(services: Services) -> Blueprint:
     def client(client: str) -> str | Response:
         document, view = look(client)
         form = AllocationForm.of(view.allocation)
-        return show(_CLIENT, parts(document, view), client=view, form=form, refused="")
+        found = of_client(services, current_user.rights, document)
+        return show(_CLIENT, parts(document, view), client=view, form=form, refused="", **found)
 
     @pages.post("/<client>")
     def allocate(client: str) -> AnyResponse:
@@ -71,11 +73,17 @@ def make(services: Services) -> Blueprint:
         if status == 303:
             return redirect(url_for("clients.client", client=client, _anchor="given"), 303)
         document, view = look(client)
-        return Response(page(_CLIENT, parts(document, view), client=view, form=form, refused=refused), status)
+        found = of_client(services, current_user.rights, document)
+        return Response(page(_CLIENT, parts(document, view), client=view, form=form, refused=refused, **found), status)
 
     @pages.post("/<client>/retire")
     def retire(client: str) -> AnyResponse:
         client_remove(services, in_session(request), None, client)
+        return redirect(url_for("clients.client", client=client), 303)
+
+    @pages.post("/<client>/forgive")
+    def forgive(client: str) -> AnyResponse:
+        forgiven(services, in_session(request), request.form.get("reason", ""), client)
         return redirect(url_for("clients.client", client=client), 303)
 
     def look(client: str) -> tuple[Document, ClientView]:

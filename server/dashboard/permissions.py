@@ -45,6 +45,7 @@ FORMS: dict[str, Form] = {
     # admins
     "clients.allocate": Form("admin", "client_allocate"),
     "clients.retire": Form("admin", "client_remove"),
+    "clients.forgive": Form("admin", "client_forgive"),
     "people.add": Form("admin", "person_add"),
     "people.role": Form("admin", "person_role"),
     "people.remove": Form("admin", "person_remove"),

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+from dockercomp.protocol.stated import how_wrong
 from dockercomp.protocol.views import StageView
 
 MIB = 2**20
@@ -74,4 +75,5 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "percent": percent,
     "seconds": seconds,
     "between": between,
+    "how_wrong": how_wrong,
 }
