@@ -43,7 +43,7 @@ class Access:
 
     @property
     def _to_clear_up(self) -> tuple[str, ...]:
-        """What the runner needs to end and remove what a program made of another user; the program has it too, inside."""
+        """What the runner needs to end and remove what a program made of other users; the program has it too."""
         return _TO_CLEAR_UP if _MAKES_USERS.intersection(self.capabilities) else ()
 
     def options(self) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from docker.api.client import APIClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dockercomp.machine import firewall_rules
 from dockercomp.protocol.orders import (
     CAPABILITIES,
     DEVICES,
@@ -79,8 +80,8 @@ def test_what_nobody_may_have_never_comes_out(order: JobOrder, volumes: list[str
     for namespace in ("PidMode", "UTSMode", "UsernsMode", "CgroupnsMode"):
         assert not found.get(namespace), namespace
     assert found["IpcMode"] == "private" and found["CapDrop"] == ["ALL"]
-    assert found["NetworkMode"] == ("dcours" if order.wants.network else "none")
-    assert set(found.get("CapAdd") or ()) <= CAPABILITIES
+    assert found["NetworkMode"] == ("dcours" if order.wants.network else "none"), "KILL alone is the runner's"
+    assert set(found.get("CapAdd") or ()) <= CAPABILITIES | {"KILL"}
     given_devices = found.get("Devices") or []
     assert {device["PathOnHost"] for device in given_devices} <= DEVICES
     assert all(device["PathInContainer"] == device["PathOnHost"] for device in given_devices)
@@ -160,8 +161,9 @@ def test_only_public_addresses_are_open(address: str, closed: bool) -> None:
 
 def test_names_of_bridge_and_chain_are_not_too_long_for_the_kernel() -> None:
     bridge = f"dc{'a' * 12}"
-    assert len(bridge) <= 15 and len(firewall.chain(bridge)) <= 28
-    assert [jump[0] for jump in firewall.jumps(bridge)] == ["DOCKER-USER", "INPUT"]
+    assert firewall_rules.bridge_of("a" * 12) == bridge and len(bridge) <= 15
+    assert len(firewall_rules.chain(bridge)) <= 28
+    assert [jump[0] for jump in firewall_rules.jumps(bridge)] == ["DOCKER-USER", "INPUT"]
 
 
 def test_traffic_of_the_bridge_is_read() -> None:
