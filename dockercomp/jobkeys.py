@@ -14,6 +14,7 @@ from .notation import (
     flag,
     integer,
     number,
+    share,
     size,
     some,
     text,
@@ -100,6 +101,10 @@ JOB = Table(
             {
                 "policy": _one_of(VerifySpec, "policy"),
                 "quorum": integer,
+                "floor": share,
+                "target_error": share,
+                "independent": _one_of(VerifySpec, "independent"),
+                "same_cpu": flag,
                 "compare": _one_of(VerifySpec, "compare"),
                 **_TOLERANCE,
                 "pixel": integer,

@@ -11,6 +11,7 @@ Reader = Callable[[Any], Any]
 _SIZE_UNITS = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40,
                "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}  # fmt: skip
 _TIME_UNITS = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+_SHARE = re.compile(r"([0-9][0-9,]*(?:\.[0-9]+)?) ?(?:in ([0-9][0-9,]*)|%)")
 _QUANTITY = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]+)")
 
 
@@ -58,6 +59,16 @@ def number(value: Any) -> float:
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise ValueError("must be a number, without quotes")
     return float(value)
+
+
+def share(value: Any) -> float:
+    """A share from 0 to 1: a number, or a text such as "1 in 10000" or "2 %"."""
+    if isinstance(value, str) and (match := _SHARE.fullmatch(value.strip())):
+        counted, of = (float(part.replace(",", "")) if part else 100.0 for part in match.groups())
+        return counted / of if of else 0.0
+    if isinstance(value, str):
+        raise ValueError(f'{value!r} is not a share; write a number such as 0.0001, or "1 in 10000", or "2 %"')
+    return number(value)
 
 
 def flag(value: Any) -> bool:

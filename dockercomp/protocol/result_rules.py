@@ -8,6 +8,8 @@ from .program_rules import relative
 from .violation import Violation
 
 MOST_QUORUM = 15
+LEAST_CHECKED = 2
+LEAST_FLOOR = 0.02
 MOST_ULP = 2**52
 MOST_PIXEL = 255
 MOST_COLUMNS = 1000
@@ -22,6 +24,7 @@ _NUMERIC = ("json", "numbers", "csv")
 def verification(spec: VerifySpec) -> Iterator[Violation]:
     if not 1 <= spec.quorum <= MOST_QUORUM:
         yield Violation("verify.quorum", f"must be between 1 and {MOST_QUORUM}")
+    yield from _checking(spec)
     yield from _tolerance("verify", spec)
     for key in ("rtol", "atol", "ulp"):
         if getattr(spec, key) and spec.compare not in _NUMERIC:
@@ -40,6 +43,24 @@ def verification(spec: VerifySpec) -> Iterator[Violation]:
         if "\0" in name:
             yield Violation("verify.columns", "must not contain a zero byte")
         yield from _column(f"verify.columns.{name}", rule)
+
+
+def _checking(spec: VerifySpec) -> Iterator[Violation]:
+    if not LEAST_FLOOR <= spec.floor <= 1:
+        yield Violation(
+            "verify.floor", f"must be between {LEAST_FLOOR} and 1: the least chance that a result is checked"
+        )
+    if not 0 <= spec.target_error < 1:
+        yield Violation("verify.target_error", 'must be a share such as "1 in 10000", below 1')
+    if spec.policy == "adaptive":
+        if spec.quorum < LEAST_CHECKED:
+            yield Violation("verify.quorum", 'must be at least 2 with policy = "adaptive": what a checked chunk needs')
+        return
+    for key in ("floor", "target_error"):
+        if getattr(spec, key) != getattr(VerifySpec(), key):
+            yield Violation(f"verify.{key}", f'belongs to policy = "adaptive", not to "{spec.policy}"')
+    if spec.policy == "none" and (spec.same_cpu or spec.independent != "client"):
+        yield Violation("verify", 'has no checks with policy = "none", so same_cpu and independent say nothing')
 
 
 def _not(spec: VerifySpec) -> str:
