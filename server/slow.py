@@ -22,7 +22,8 @@ from server.arrival import ARRIVAL_S, Arrival, HeadTooLarge, seconds_left
 
 _PIECE = 64 * 1024
 _LINGER_S = 2.0
-_MOST_DRAINED = 256 * 1024
+_MOST_DRAINED = 16 * 1024 * 1024
+"""More than a part of an upload: who is refused in the middle of one reads why."""
 
 
 class PacedSocket:
@@ -34,9 +35,11 @@ class PacedSocket:
 
     def begin(self) -> None:
         """Another request begins."""
-        self._began, self._received = time.monotonic(), 0
+        self._began, self._received, self.answered = time.monotonic(), 0, False
 
     def recv(self, size: int) -> bytes:
+        if self.answered:
+            raise TimeoutError("what is left of a body is not awaited")
         left = seconds_left(time.monotonic() - self._began, self._received)
         if left <= 0:
             raise TimeoutError("the body comes too slowly")
@@ -136,6 +139,11 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         self.keepalived_conns.remove(conn)
         self._await_request(conn)
 
+    def _keepalive_after(self, conn: Caller, keepalive: bool) -> bool:
+        """A connection with a body that nobody has read to its end is of no more use: it is not awaited here."""
+        conn.parser.unreader.sock.answered = True
+        return keepalive and bool(conn.parser.finish_body())
+
     def finish_request(self, conn: Caller, fs: "Future[Any]") -> None:
         """A thread is done with a request: its connection waits for another one, or ends."""
         kept = not fs.cancelled() and fs.exception() is None and fs.result()
@@ -214,10 +222,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def _drain(self, conn: Caller, _: socket) -> None:
         try:
-            while data := conn.sock.recv(_PIECE):
+            while conn.drained < _MOST_DRAINED and (data := conn.sock.recv(_PIECE)):
                 conn.drained += len(data)
-                if conn.drained > _MOST_DRAINED:
-                    break
         except (ssl.SSLWantReadError, BlockingIOError):
             return
         except OSError:

@@ -141,15 +141,7 @@ def _end(response: Response, services: Services) -> Response:
     services.metrics.request_seconds.labels(route).observe(seconds)
     if request.blueprint == "api" and route not in _TOO_MANY_TO_LOG:
         _log.info("request", route=route, status=response.status_code, ms=round(1000 * seconds, 1))
-    if _left_unread(response):
-        response.headers["Connection"] = "close"  # it would be read to its end by this thread
     return response
-
-
-def _left_unread(response: Response) -> bool:
-    """Whether there may be more of a body than what came with the head."""
-    unread = response.status_code >= 400 or request.method in ("GET", "HEAD")
-    return unread and ((request.content_length or 0) > WHOLE or "Transfer-Encoding" in request.headers)
 
 
 def _problem_of(error: Exception) -> Response:

@@ -1,4 +1,4 @@
-"""Callers that send a byte at a time hold no thread: gunicorn with our worker class, one process, two threads."""
+"""Callers that send a byte at a time hold no thread: our worker class with two of them, alone and under a master."""
 
 import contextlib
 import socket
@@ -8,11 +8,16 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 import requests
 
+from dockercomp.protocol.errors import Unauthorized
+from dockercomp.protocol.messages import PART_LIMIT, SyncAnswer
+from dockercomp.protocol.transport import Connection
 from server import tls
-from tests.integration.masters import free_port
+from tests.integration.masters import RunningMaster, free_port, running_master
+from tests.integration.test_api import enrolled, sync_of
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -140,3 +145,66 @@ def test_a_head_without_end_is_cut_off(serving: Serving) -> None:
         with contextlib.suppress(ConnectionError):
             assert endless.recv(4096) == b""
     assert serving.ask(b"x") == "1"
+
+
+# --- a whole master ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def master(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningMaster]:
+    """Two threads in all, and one place for transfers."""
+    with running_master(tmp_path_factory.mktemp("m"), DC_WORKERS="1", DC_THREADS="2") as running:
+        yield running
+
+
+def request_of(method: str, path: str, length: int, *more: str) -> bytes:
+    return "\r\n".join((f"{method} {path} HTTP/1.1", "Host: x", f"Content-Length: {length}", *more, "", "")).encode()
+
+
+WITHOUT_CREDENTIALS = {
+    "a large sync with a wrong secret": request_of("POST", "/api/v1/sync", 10**7, "Authorization: Bearer c1.wrong"),
+    "a small sync": request_of("POST", "/api/v1/sync", 10**4, "Authorization: Bearer c1.wrong"),
+    "an enrolment": request_of("POST", "/api/v1/enrol", 60_000),
+    "too large an enrolment": request_of("POST", "/api/v1/enrol", 10**6),
+    "a login": request_of("POST", "/login", 10**6, "Content-Type: application/x-www-form-urlencoded"),
+    "a look with a body": request_of("GET", "/healthz", 10**6),
+    "a page that is not there": request_of("POST", "/nothing", 10**6),
+    "a body without a length": b"POST /api/v1/enrol HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab",
+}
+
+
+@pytest.mark.parametrize("beginning", WITHOUT_CREDENTIALS.values(), ids=WITHOUT_CREDENTIALS.keys())
+def test_a_sync_answers_while_strangers_dribble(master: RunningMaster, beginning: bytes) -> None:
+    _, token = enrolled(master)
+    connection = Connection(master.url, token, retries=0, timeout=4)
+    connection.call("sync", SyncAnswer, sync_of(1))
+    with contextlib.ExitStack() as dribblers:
+        for _ in range(MANY):
+            each = dribblers.enter_context(socket.create_connection(("127.0.0.1", master.settings.port), timeout=30))
+            each.sendall(beginning + b"x")
+        for seq in range(2, 12):
+            connection.call("sync", SyncAnswer, sync_of(seq))
+
+
+def test_a_secret_is_checked_before_a_large_body_is_awaited(master: RunningMaster) -> None:
+    with socket.create_connection(("127.0.0.1", master.settings.port), timeout=10) as raw:
+        raw.sendall(WITHOUT_CREDENTIALS["a large sync with a wrong secret"])
+        assert raw.recv(100).startswith(b"HTTP/1.1 401")
+
+
+def test_a_large_sync_of_a_client_is_read(master: RunningMaster) -> None:
+    _, token = enrolled(master)
+    body = msgspec.json.encode(sync_of(1)) + b" " * 1_000_000
+    headers = {"Content-Type": "application/json"}
+    Connection(master.url, token, retries=0).call("sync", SyncAnswer, body=body, headers=headers)
+
+
+def test_a_body_without_a_length_is_refused(master: RunningMaster) -> None:
+    headers = {"Authorization": f"Bearer {master.admin_token}"}
+    answer = requests.post(f"{master.url}/api/v1/jobs", data=iter([b"{}"]), headers=headers, timeout=10)
+    assert (answer.status_code, answer.json()["code"]) == (411, "length_required")
+
+
+def test_who_is_refused_in_the_middle_of_an_upload_reads_why(master: RunningMaster) -> None:
+    with pytest.raises(Unauthorized):
+        Connection(master.url, "wrong", retries=0).request("blob_put", digest="0" * 64, body=b"x" * PART_LIMIT)
