@@ -10,8 +10,8 @@ def adaptive(**fields: object) -> TrustView:
 
 def test_the_bound_is_one_sentence() -> None:
     assert how_wrong(adaptive()) == (
-        "an estimated 1 of 10,000 chunks is wrong, and at most 182 (1.8 %) with 95 % confidence, whatever liars planned,"
-        " as long as they did not share lies"
+        "an estimated 1 of 10,000 chunks is wrong, and at most 182 (1.8 %) with 95 % confidence, whatever liars"
+        " planned, as long as they did not share lies"
     )
     assert "an estimated 0 of 50 chunks are wrong, and at most 50 (100 %)" in how_wrong(
         adaptive(accepted=50, share=0.0, high=1.0)
