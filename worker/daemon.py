@@ -19,7 +19,7 @@ from dockercomp.machine.removal import MARKER
 from dockercomp.protocol.errors import DockercompError, Forbidden, Unauthorized
 from dockercomp.protocol.messages import Ceiling, Machine
 
-from . import consent, devices, identity, limits, logs, status
+from . import consent, devices, identity, limits, logs, processor, status
 from .access import access_of
 from .checkpoints import Checkpoints
 from .container import WarmContainer
@@ -160,7 +160,9 @@ class Daemon:
         wants = job.order.wants
         network = self._outbound.ensure() if wants.network else None
         access = access_of(wants, network, devices.groups(wants.devices))
-        return WarmContainer(self._engine, job.order, job.image_id, job.program, slot, size, self._home, access)
+        container = WarmContainer(self._engine, job.order, job.image_id, job.program, slot, size, self._home, access)
+        container.disk = self._disk
+        return container
 
     # --- the start ---
 
@@ -216,6 +218,7 @@ class Daemon:
             engine=facts.version,
             cgroup="v2" if facts.cgroup == "v2" else "v1" if facts.cgroup == "v1" else "",
             worker=dockercomp.__version__,
+            cpu_kind=processor.cpu_kind(),
         )
 
     def _wait(self, what: str, pause: float, problem: Exception) -> bool:
