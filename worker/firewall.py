@@ -1,11 +1,9 @@
-"""The firewall around containers with a way out, as iptables takes it: public addresses only. Pure.
-
-Docker sends what its networks forward through the chain DOCKER-USER first, and what is meant for the host itself goes
-through INPUT. Into both we put a rule for our own bridge: a chain that the volunteer can see and we can take away.
-"""
+"""What containers with a network may reach, as iptables takes it: public addresses only. Pure."""
 
 from collections.abc import Iterable
 from ipaddress import IPv4Network, collapse_addresses
+
+from dockercomp.machine.firewall_rules import REFUSE, chain
 
 NOT_PUBLIC = tuple(
     map(
@@ -30,11 +28,6 @@ NOT_PUBLIC = tuple(
     )
 )
 """Special-purpose addresses (IANA's registry, RFC 6890); 169.254.169.254 is where clouds keep a machine's secrets."""
-_REFUSE = "REJECT --reject-with icmp-port-unreachable"
-
-
-def chain(bridge: str) -> str:
-    return f"{bridge}-out"
 
 
 def attached(routes: str) -> list[IPv4Network]:
@@ -43,25 +36,18 @@ def attached(routes: str) -> list[IPv4Network]:
     found = []
     for line in routes.splitlines()[1:]:
         fields = line.split()
-        network, mask = _address(fields[1]), _address(fields[7])
-        if mask != "0.0.0.0":  # noqa: S104  (the default route)
-            found.append(IPv4Network(f"{network}/{mask}"))
+        network = IPv4Network(f"{_address(fields[1])}/{_address(fields[7])}")
+        if network.prefixlen > 1:  # else it is the default, which some tunnels write as two halves
+            found.append(network)
     return found
 
 
 def rules(bridge: str, own: Iterable[IPv4Network]) -> str:
     """The chain, whole, for `iptables-restore --noflush`; it replaces an earlier one at once."""
     closed = collapse_addresses([*NOT_PUBLIC, *own])
-    lines = ["*filter", f":{chain(bridge)} - [0:0]", *(f"-A {chain(bridge)} -d {each} -j {_REFUSE}" for each in closed)]
+    own_chain, refuse = chain(bridge), " ".join(REFUSE)
+    lines = ["*filter", f":{own_chain} - [0:0]", *(f"-A {own_chain} -d {each} -j {refuse}" for each in closed)]
     return "\n".join([*lines, "COMMIT", ""])
-
-
-def jumps(bridge: str) -> list[list[str]]:
-    """Where the bridge's traffic is judged: what is forwarded by our chain; what is for this machine not at all."""
-    return [
-        ["DOCKER-USER", "-i", bridge, "-j", chain(bridge)],
-        ["INPUT", "-i", bridge, "-j", *_REFUSE.split()],
-    ]
 
 
 def traffic(interface: str, table: str) -> int:

@@ -10,9 +10,11 @@ import os
 import shutil
 import subprocess
 import threading
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+
+from dockercomp.machine import firewall_rules
+from dockercomp.machine.firewall_rules import bridge_of, chain, iptables, jumps
 
 from . import firewall
 from .access import Network
@@ -25,17 +27,12 @@ from .tasks import EngineFacts
 log = logging.getLogger(__name__)
 
 RESOLVERS = ("9.9.9.9", "1.1.1.1")
+_RESTORE = ("iptables-restore", "--wait", "--noflush")
 _LOOK_AGAIN = 10.0
 """Seconds after which the firewall is looked at again: reloading another one may have swept it away."""
 _IPV6 = Path("/proc/sys/net/ipv6/conf/all/disable_ipv6")
 _INTERFACES = Path("/proc/thread-self/net/dev")
 _ROUTES = Path("/proc/thread-self/net/route")
-
-Run = Callable[[list[str], str], subprocess.CompletedProcess[str]]
-
-
-def run(command: list[str], given: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, input=given, capture_output=True, text=True, timeout=30, check=False)
 
 
 class Outbound:
@@ -45,7 +42,7 @@ class Outbound:
         """What containers send and receive is counted in `ledger`; when its volume is used up they are cut off."""
         self._engine, self._facts, self._ledger = engine, facts, ledger
         self._counted = 0
-        self._bridge = f"dc{engine.instance}"[:15]
+        self._bridge = bridge_of(engine.instance)
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._watch: threading.Thread | None = None
@@ -60,7 +57,7 @@ class Outbound:
             return "there is no iptables to set a firewall with; install the package iptables"
         if not self._facts.bridge_firewall:
             return "the engine keeps no firewall: it runs without a bridge, or with --iptables=false"
-        if _iptables("-n", "-L", "DOCKER-USER").returncode != 0:
+        if not firewall_rules.is_there("DOCKER-USER"):
             return "iptables has no chain DOCKER-USER: the engine's firewall is not where it can be added to"
         return ""
 
@@ -90,27 +87,24 @@ class Outbound:
 
     def remove(self) -> None:
         """Take network and firewall away; harmless where there are none."""
-        self._stop.set()
-        with contextlib.suppress(EngineError):
-            self._engine.remove_network(self._bridge)
-        if not (os.geteuid() == 0 and shutil.which("iptables")):
-            return
-        with contextlib.suppress(OSError, subprocess.SubprocessError):
-            for jump in firewall.jumps(self._bridge):
-                _iptables("-D", *jump)
-            for option in ("-F", "-X"):
-                _iptables(option, firewall.chain(self._bridge))
+        with self._lock:
+            self._stop.set()
+            with contextlib.suppress(EngineError):
+                self._engine.remove_network(self._bridge)
+            if firewall_rules.is_there(chain(self._bridge)):
+                with contextlib.suppress(OSError, subprocess.SubprocessError):
+                    firewall_rules.remove(self._bridge)
 
     def _enforce(self) -> None:
         """Raises EngineError unless the firewall is in force afterwards."""
         try:
             text = firewall.rules(self._bridge, firewall.attached(_ROUTES.read_text(encoding="ascii")))
-            made = run(["iptables-restore", "--wait", "--noflush"], text)
+            made = subprocess.run(_RESTORE, input=text, capture_output=True, text=True, timeout=30, check=False)
             if made.returncode != 0:
                 raise EngineError(f"the firewall around containers cannot be set: {made.stderr.strip()}")
-            for jump in firewall.jumps(self._bridge):
-                if _iptables("-C", *jump).returncode != 0:
-                    put = _iptables("-I", *jump)
+            for jump in jumps(self._bridge):
+                if iptables("-C", *jump).returncode != 0:
+                    put = iptables("-I", *jump)
                     if put.returncode != 0:
                         raise EngineError(f"the firewall around containers cannot be set: {put.stderr.strip()}")
         except (OSError, subprocess.SubprocessError) as error:
@@ -121,7 +115,8 @@ class Outbound:
             try:
                 self._tally()
                 with self._lock:
-                    self._enforce()
+                    if not self._stop.is_set():
+                        self._enforce()
             except (EngineError, OSError) as error:
                 log.error("containers with a network are cut off: %s", error)
                 with contextlib.suppress(EngineError):
@@ -134,7 +129,3 @@ class Outbound:
         self._counted = total
         if self._ledger.limit and self._ledger.used() >= self._ledger.limit:
             raise EngineError("the network volume of 24 hours is used up")
-
-
-def _iptables(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return run(["iptables", "--wait", *arguments], "")

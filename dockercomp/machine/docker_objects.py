@@ -13,7 +13,7 @@ Do = Callable[[str, object, Callable[[], object]], None]
 
 
 def remove_objects(address: str, label: str, images: list[str], do: Do) -> None:
-    """Remove containers, volumes, then images, except those that someone else has tagged too.
+    """Remove containers, networks, volumes, then images, except those that someone else has tagged too.
 
     `do(what, is there, act)` decides and reports.
     Raises OSError where the engine cannot be reached.
@@ -26,6 +26,8 @@ def remove_objects(address: str, label: str, images: list[str], do: Do) -> None:
     for entry in ask(address, "GET", f"/containers/json?all=1&{labelled}"):
         name = entry["Names"][0].lstrip("/") if entry["Names"] else entry["Id"][:12]
         drop(f"remove the container {name}", f"/containers/{entry['Id']}?force=1&v=1")
+    for entry in ask(address, "GET", f"/networks?{labelled}"):
+        drop(f"remove the network {entry['Name']}", f"/networks/{entry['Id']}")
     for entry in ask(address, "GET", f"/volumes?{labelled}")["Volumes"] or ():
         drop(f"remove the volume {entry['Name']}", f"/volumes/{quote(entry['Name'])}?force=1")
     for entry in ask(address, "GET", "/images/json"):

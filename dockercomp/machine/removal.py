@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import manifest, private_engine, rootless, supervisor
+from . import firewall_rules, manifest, private_engine, rootless, supervisor
 from .configuration import ConfigurationError, read
 from .docker_host import candidates, private_socket
 from .docker_objects import remove_objects
@@ -58,6 +58,8 @@ class Removal:
         self._programs()
         self._goodbye()
         self._engines([entry.name for entry in entries if entry.kind == "image" and not entry.existed])
+        bridge = firewall_rules.bridge_of(instance_label(self.home))
+        self._do("remove its firewall rules", _has_rules(bridge), lambda: firewall_rules.remove(bridge))
         self._do(
             "stop its own Docker Engine", supervisor.status(self.home, private_engine.SUPERVISOR), self._stop_engine
         )
@@ -214,6 +216,10 @@ def _addresses(home: Path) -> list[str]:
     others = [] if environ.get("DC_ROOTLESS") == "yes" else candidates(home, {})
     found = [*candidates(home, environ), *others, f"unix://{private_socket(home)}"]
     return list({os.path.realpath(address.removeprefix("unix://")): address for address in found}.values())
+
+
+def _has_rules(bridge: str) -> bool:
+    return firewall_rules.is_there(firewall_rules.chain(bridge))
 
 
 def _drop_service(unit: Path) -> None:

@@ -1,11 +1,13 @@
 """A job that may have the network reaches the internet and nothing of the volunteer's: a real engine, real iptables."""
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from dockercomp.machine import firewall_rules
+from dockercomp.machine.docker_objects import remove_objects
 from dockercomp.protocol.orders import WantsSpec
 from tests.integration.network_parts import (
     HOST,
@@ -86,6 +88,8 @@ def test_the_internet_is_reached_and_nothing_of_the_volunteers(lan: Host, engine
         gateway = tuple(f"172.{number}.0.1" for number in (17, 18, 19))
         assert reached(lan, engine, access, gateway) == 0
         assert reached(lan, engine, LOCKED) == 0
+        lan.inside(way_out._tally)
+        assert Ledger(tmp_path).used() == 0 < way_out._ledger.used()
     finally:
         lan.inside(way_out.remove)
 
@@ -135,3 +139,23 @@ def test_where_the_engine_keeps_no_firewall_there_is_no_network(tmp_path: Path) 
             way_out.ensure()
     finally:
         plain.close()
+
+
+def test_cleaning_up_takes_network_and_rules_of_a_worker_that_was_killed(
+    lan: Host, engine: Engine, tmp_path: Path
+) -> None:
+    way_out, network = open_network(lan, tmp_path, engine)
+    said: list[str] = []
+
+    def do(what: str, there: object, act: Callable[[], object]) -> None:
+        said.append(what)
+        act()
+
+    lan.inside(lambda: remove_objects(lan.address, "another", [], do))
+    assert not said and network.name in lan.inside(listed)
+    lan.inside(lambda: remove_objects(lan.address, INSTANCE, [], do))
+    assert said == [f"remove the network {network.name}"]
+    assert lan.inside(lambda: firewall_rules.is_there(firewall_rules.chain(network.name)))
+    lan.inside(lambda: firewall_rules.remove(network.name))
+    assert network.name not in lan.inside(listed)
+    lan.inside(way_out.remove)

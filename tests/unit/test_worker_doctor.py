@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from dockercomp.machine.docker_host import NoEngineError, NoPermissionError
+from worker.consent import LOCKED, Consent
 from worker.describe import checks
-from worker.doctor import clock, disk, engine_missing, engine_version
+from worker.doctor import clock, consent_check, disk, engine_missing, engine_version
 from worker.limits import MIB
 from worker.limits_check import judge
 from worker.tasks import EngineFacts, Reading
@@ -52,3 +53,14 @@ def test_disk_is_looked_at_where_home_will_be(tmp_path: Path) -> None:
 def test_a_failure_is_followed_by_what_to_do() -> None:
     lines = checks([clock(0.0), clock(90.0)]).splitlines()
     assert lines[0].startswith("ok    clock") and lines[1].startswith("FAIL  clock") and "-> set the clock" in lines[2]
+
+
+def test_what_jobs_may_have_is_said_and_what_cannot_be_bounded_is_a_warning() -> None:
+    plain = consent_check(LOCKED, lambda _: ())
+    assert plain.result == "ok" and "nothing beyond the locked default" in plain.finding
+    hindered = consent_check(Consent(allows=("network",)), lambda _: (("network", "there is no iptables"),))
+    assert hindered.result == "warn" and "there is no iptables" in hindered.finding and "DC_ALLOW" in hindered.todo
+    loose = consent_check(Consent(signers="both"), lambda _: ())
+    assert loose.result == "warn" and "make one up" in loose.finding and "DC_SCIENTISTS" in loose.todo
+    tight = consent_check(Consent(signers="both", scientists=("ada",)), lambda _: ())
+    assert tight.result == "ok" and "Runs the work of ada alone" in tight.finding
