@@ -29,7 +29,7 @@ class ChangePasswordForm(NewPasswordForm):
 
 class TokenForm(FlaskForm):  # type: ignore[misc]
     label = StringField("What it is for", [Length(max=100)])
-    scope = SelectField("Its holder may")
+    scope = SelectField("Its holder may", default="submit")
     own = BooleanField("Only my own jobs")
     days = IntegerField("Valid for", [InputRequired("Say how many days."), NumberRange(1, 3660)], default=90)
 

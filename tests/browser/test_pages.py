@@ -57,6 +57,9 @@ def paths(worker: Callable[..., SimulatedWorker], job: Callable[..., str]) -> Pa
         "question": f"/tasks/{people}",
         "job that asks": f"/jobs/{people}",
         "volunteers": "/volunteers",
+        "people": "/people",
+        "account": "/account",
+        "audit log": "/audit",
     }
 
 

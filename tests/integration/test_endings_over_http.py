@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -10,8 +9,12 @@ import pytest
 from dockercomp import cli
 from dockercomp.client import Client
 from dockercomp.protocol.errors import Conflict, NotFound
+from dockercomp.protocol.people import ApiTokenRequest, Role
 from dockercomp.protocol.transport import Connection
 from dockercomp.protocol.views import Explanation, JobView
+from server.people import People
+from server.rights import Rights
+from server.tokens import Tokens
 from tests.integration.masters import RunningMaster, running_master
 from tests.integration.simulated import Master, Volunteer
 from tests.integration.test_endings import turn
@@ -87,16 +90,21 @@ def test_a_client_is_explained_by_its_name(master: Master, run: Run) -> None:
 
 def test_only_the_owner_may_run_again_or_remove(running: RunningMaster, master: Master) -> None:
     job, _ = failed_job(master)
-    expires = timedelta(days=1)
-    token = master.store.credentials.make("api", datetime.now(timezone.utc), expires, user="eve", role="scientist")
-    stranger = Connection(running.url, token, retries=0)
+    stranger = Connection(running.url, token_of(master, "eve", "scientist"), retries=0)
     for route in ("job_retry", "job_remove"):
         with pytest.raises(NotFound, match="of yours"):
             stranger.call(route, JobView, job=job)
-    assert stranger.call("explain", Explanation, subject=job).subject == job
-    viewer = master.store.credentials.make("api", datetime.now(timezone.utc), expires, user="v", role="viewer")
+    with pytest.raises(NotFound, match="of yours"):
+        stranger.call("explain", Explanation, subject=job)
+    viewer = Connection(running.url, token_of(master, "vi", "viewer"), retries=0)
+    assert viewer.call("explain", Explanation, subject=job).subject == job
     with pytest.raises(Exception, match="may look"):
-        Connection(running.url, viewer, retries=0).call("job_retry", JobView, job=job)
+        viewer.call("job_retry", JobView, job=job)
+
+
+def token_of(master: Master, person: str, role: Role) -> str:
+    People(master.store).add(person, role)
+    return Tokens(master.store).make(Rights(person, role), ApiTokenRequest(scope="admin")).token
 
 
 def test_from_python(running: RunningMaster, master: Master) -> None:
