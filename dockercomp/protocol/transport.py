@@ -26,6 +26,8 @@ T = TypeVar("T")
 
 _CONTENT_RANGE = re.compile(r"^bytes (\d+)-(\d+)/(\d+)$")
 _PART_ATTEMPTS = 3
+ANSWER_LIMIT = 128 * 1024 * 1024
+"""Bytes of an answer that is read whole: the largest, a sync's, has some tens of MiB of leases and inputs."""
 _AROUND = 1024
 """Bytes of a request's and its answer's headers, about."""
 
@@ -56,9 +58,7 @@ class Connection:
     Raises ValueError for a `pin` that is none, or that plain HTTP would pass by.
     """
 
-    def __init__(
-        self, url: str, token: str = "", *, retries: int = 4, timeout: float = 30.0, pin: str = ""
-    ) -> None:
+    def __init__(self, url: str, token: str = "", *, retries: int = 4, timeout: float = 30.0, pin: str = "") -> None:
         if pin and not url.startswith("https://"):
             raise ValueError(f"{url} is plain HTTP, and a certificate is pinned: use the master's https:// address")
         self.url = url.rstrip("/")
@@ -66,6 +66,7 @@ class Connection:
         """Told of the bytes of each request and answer, bodies and about what is around them."""
         self._timeout = timeout
         self._session = requests.Session()
+        self._session.headers["Accept-Encoding"] = "identity"  # nothing is unpacked here, so nothing can swell
         if token:
             self._session.headers["Authorization"] = f"Bearer {token}"
         retry = Retry(
@@ -99,7 +100,7 @@ class Connection:
         """Call the route `name`; with `stream` the answer's body is still to be read.
 
         `timeout`: seconds to wait for the answer, where that is not the connection's own. Raises the DockercompError
-        that the answer stands for, Unavailable without one.
+        that the answer stands for, Unavailable without one, DockercompError for one that cannot be a master's.
         """
         route = routes.BY_NAME[name]
         url = self.url + route.url(**{key: quote(value, safe="") for key, value in parts.items()})
@@ -111,11 +112,15 @@ class Connection:
                 params=dict(params) if params else None,
                 headers=dict(headers) if headers else None,
                 timeout=timeout or self._timeout,
-                stream=stream,
+                stream=True,
+                allow_redirects=False,
             )
         except requests.RequestException as error:
             raise Unavailable(f"no answer from {self.url}: {_reason(error)}") from error
-        self.count(_AROUND + len(body or b"") + (0 if stream else len(response.content)))
+        self.count(_AROUND + len(body or b""))
+        self._check_kind(response)
+        if not stream or response.status_code >= 400:
+            response._content = self._body(response, ANSWER_LIMIT)  # as requests itself keeps it, but bounded
         if response.status_code >= 400:
             retry_after = response.headers.get("Retry-After", "")
             raise error_of(
@@ -156,7 +161,7 @@ class Connection:
         for _ in range(_PART_ATTEMPTS):
             wanted = {"Range": f"bytes={offset}-{offset + PART_LIMIT - 1}"}
             response = self.request(name, headers=wanted, stream=True, **options)
-            data = self._body(response)
+            data = self._body(response, PART_LIMIT)
             where = _CONTENT_RANGE.match(response.headers.get("Content-Range", ""))
             total = int(where[3]) if where else len(data)
             if response.headers.get("Content-Digest") == content_digest(data) and (
@@ -167,12 +172,24 @@ class Connection:
             f"{name}: the part at byte {offset} arrived with a wrong checksum {_PART_ATTEMPTS} times"
         )
 
-    def _body(self, response: requests.Response) -> bytes:
-        """What is still to be read, in one go: `content` would copy it together from thousands of pieces."""
+    def _check_kind(self, response: requests.Response) -> None:
+        """Raises DockercompError for an answer that no master gives: compressed, or leading elsewhere."""
+        packed = response.headers.get("Content-Encoding", "identity")
+        if packed != "identity" or 300 <= response.status_code < 400:
+            response.close()
+            where = response.headers.get("Location", "")
+            what = f"leads to {where}; use the master's own address" if where else f"answered in the form {packed}"
+            raise DockercompError(f"{self.url} {what}")
+
+    def _body(self, response: requests.Response, most: int) -> bytes:
+        """At most `most` bytes, in one go: `content` would copy them together from thousands of pieces."""
         try:
-            body: bytes = response.raw.read(decode_content=True)
+            body: bytes = response.raw.read(most + 1, decode_content=False)
         except HTTPError as error:
             raise Unavailable(f"no answer from {self.url}: {_reason(error)}") from error
+        if len(body) > most:
+            response.close()
+            raise DockercompError(f"{self.url} answered more than {most >> 20} MiB at once; nothing was kept")
         self.count(len(body))
         return body
 
