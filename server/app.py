@@ -120,7 +120,7 @@ def make_services(settings: Settings) -> Services:
         receipts=Receipts(store, inputs.sources, secrets.signing_seed, settings.url),
         keys=Keys(store),
         plotting=Plotting(found),
-        explaining=Explaining(store, inputs.sources, settings.silent_after_s),
+        explaining=Explaining(store, inputs.sources, settings.silent_after_s, settings.independent),
         sync=Sync(
             store,
             inputs,

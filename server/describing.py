@@ -10,10 +10,11 @@ from dockercomp.protocol.messages import Allocation, AppliedAllocation, Ceiling,
 from dockercomp.protocol.orders import ImagePin
 from dockercomp.protocol.signing import fingerprint
 from dockercomp.protocol.views import ChunkView, ClientView, JobView, ReplicaView, StageView, TrustView
-from server import eta, wants
+from server import eta, reasons, wants
 from server.eta import Runs, Sample
 from server.lifecycle import Chunk
-from server.running import able_of, containers_of, only_people, rules_of, running_job, stages_of, unfit
+from server.reach import shortfall
+from server.running import able_of, containers_of, full_quorum, only_people, rules_of, running_job, stages_of, unfit
 from server.store.connection import Document
 
 
@@ -31,7 +32,7 @@ def job(document: Document, pool: Sequence[Document]) -> JobView:
         ended=_when(document["ended"]) if document.get("ended") else None,
         stages=[_stage(document, number, stage) for number, stage in enumerate(stages_of(document))],
         image=msgspec.convert(document["image"], ImagePin),
-        quorum=rules_of(running_job(document).spec, 0).quorum,
+        quorum=full_quorum(running_job(document).spec),
         results_returned=counters.get("returned", 0),
         results_wrong=counters.get("wrong", 0),
         failures=counters.get("failed", 0),
@@ -87,17 +88,9 @@ def why_waiting(document: Document, pool: Sequence[Document]) -> str:
         return f"people's answers are awaited, in the dashboard at /tasks/{running.id}"
     if not pool:
         return "no client is connected: start a worker, or make an enrolment link for a volunteer"
-    reasons = [unfit(running, client, (client.get("machine") or {}).get("platform", "")) for client in pool]
-    able = sum(1 for reason in reasons if not reason)
-    if not able:
-        return next(reason for reason in reasons if reason)
-    quorum = rules_of(running.spec, 0).quorum
-    if able < quorum:
-        return (
-            f"a quorum of {quorum} needs {quorum} different clients, and {able} can run this job now: connect more"
-            " clients, or submit with a smaller quorum"
-        )
-    return ""
+    refusals = [unfit(running, client, (client.get("machine") or {}).get("platform", "")) for client in pool]
+    able = [client for client, reason in zip(pool, refusals, strict=True) if not reason]
+    return shortfall(running.spec, able) if able else next(reason for reason in refusals if reason)
 
 
 def chunk(found: Chunk, job: Document) -> ChunkView:
@@ -110,8 +103,10 @@ def chunk(found: Chunk, job: Document) -> ChunkView:
         error=found.error,
         digest=found.digest,
         size=found.size,
+        quorum=found.quorum,
         replicas=[
             ReplicaView(
+                note=reasons.beside(replica),
                 client=replica.client,
                 state="wrong" if replica.wrong else replica.state,
                 digest=replica.digest,

@@ -5,13 +5,14 @@ import re
 import msgspec
 
 from dockercomp.protocol.errors import NotFound
-from dockercomp.protocol.orders import JobSpec
+from dockercomp.protocol.orders import Independence, JobSpec
 from dockercomp.protocol.views import Explanation
 from server import describing, lifecycle, reasons, wants
 from server.discretion import words_without_others
 from server.lifecycle import Chunk
 from server.naming import Names
-from server.running import able, counted_of, platform_of, running_job, stages_of, unfit
+from server.running import RunningJob, able_of, counted_of, platform_of, running_job, stages_of, unfit
+from server.scheduling import grantee
 from server.sources import Sources
 from server.store import Store
 from server.store.connection import Document
@@ -25,8 +26,11 @@ _MOST_LISTED = 5
 class Explaining:
     """Reads only; holds no state between calls."""
 
-    def __init__(self, store: Store, sources: Sources, silent_after_s: float) -> None:
+    def __init__(
+        self, store: Store, sources: Sources, silent_after_s: float, independent: Independence = "client"
+    ) -> None:
         self._store = store
+        self._independent = independent
         self._names = Names(sources)
         self._silent_after_s = silent_after_s
         self._verification = Verification(store)
@@ -106,7 +110,13 @@ class Explaining:
             return Explanation(subject=subject, sentence=why, facts=self._input(job, stage, index, place["total"]))
         spec = running_job(job)
         facts = [*self._input(job, stage, index, index + 1), *reasons.facts_of_chunk(chunk), *self._differences(chunk)]
-        return Explanation(subject=subject, sentence=reasons.of_chunk(chunk, able(spec, self._pool())), facts=facts)
+        return Explanation(subject=subject, sentence=self._why_chunk(chunk, spec), facts=facts)
+
+    def _why_chunk(self, chunk: Chunk, job: RunningJob) -> str:
+        able = able_of(job, self._pool())
+        apart = [lifecycle.may_join(chunk, grantee(client, job.spec, self._independent)) for client in able]
+        dependent = {client["_id"] for client, may in zip(able, apart, strict=True) if not may}
+        return reasons.of_chunk(chunk, [client["_id"] for client in able], dependent)
 
     def _input(self, job: Document, stage: int, index: int, total: int) -> list[str]:
         if index >= total or job.get("waits_for"):

@@ -17,13 +17,7 @@ def grant(
     of another class, or it is not independent of those that took part. `spare`: one replica more than needed, for
     whoever is faster."""
     wanted = chunk.need > 0 or (spare and may_be_doubled(chunk))
-    if (
-        chunk.state != "open"
-        or not wanted
-        or to.client in barred_clients(chunk)
-        or chunk.cpu_kind not in ("", to.cpu_kind)
-        or not _independent(chunk, to)
-    ):
+    if chunk.state != "open" or not wanted or to.client in barred_clients(chunk) or not may_join(chunk, to):
         return None
     replica = _lease(chunk, to, nonce, deadline, sync)
     return replace(
@@ -82,6 +76,12 @@ def dependence(chunk: Chunk, to: Grantee) -> int:
     others = participants(chunk)
     shared = ((r.owner == to.owner, _same(r.block, to.block), _same(r.token, to.token)) for r in others)
     return sum(map(any, zip(*shared, strict=True)))
+
+
+def may_join(chunk: Chunk, to: Grantee) -> bool:
+    """Whether a client's result may count beside those of the others: it is as independent as the job asks, and of
+    their class of machines."""
+    return chunk.cpu_kind in ("", to.cpu_kind) and _independent(chunk, to)
 
 
 def _independent(chunk: Chunk, to: Grantee) -> bool:

@@ -71,7 +71,7 @@ from server.chunk import (
     stands_aside,
     with_replica,
 )
-from server.granting import MOST_CANARIES, dependence, grant, grant_again, grant_canary, may_be_doubled
+from server.granting import MOST_CANARIES, dependence, grant, grant_again, grant_canary, may_be_doubled, may_join
 from server.voting import (
     EXTRA_RESULTS,
     MACHINE_FAILURES,
@@ -131,6 +131,7 @@ __all__ = [
     "let_be",
     "live_leases",
     "may_be_doubled",
+    "may_join",
     "newly_wrong",
     "participants",
     "recheck",

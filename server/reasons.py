@@ -1,14 +1,15 @@
 """Why a chunk or a client is as it is, in one sentence with the way out: pure, no I/O."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from server import lifecycle
 from server.lifecycle import Chunk, Replica
 from server.store.connection import Document
 
 
-def of_chunk(chunk: Chunk, able: Sequence[str]) -> str:
-    """`able` are the clients, alive now, that can run its job."""
+def of_chunk(chunk: Chunk, able: Sequence[str], dependent: Collection[str] = ()) -> str:
+    """`able` are the clients, alive now, that can run its job; `dependent` those of them that may not have this chunk
+    for what they share with those that had it, or for their kind of CPU."""
     if chunk.state == "accepted":
         return _accepted(chunk)
     if chunk.state == "failed":
@@ -16,14 +17,21 @@ def of_chunk(chunk: Chunk, able: Sequence[str]) -> str:
     if chunk.state == "cancelled":
         return f"its job ended before it did; to run it after all: dockercomp retry {chunk.job}"
     returned = [r for r in chunk.replicas if r.state == "returned"]
-    live = [r for r in chunk.replicas if r.state in lifecycle.LIVE]
+    live = [r for r in chunk.replicas if r.state in lifecycle.LIVE and not lifecycle.stands_aside(r)]
     best = chunk.quorum - chunk.need - len(live)
     so_far = f"{max(best, 0)} of {chunk.quorum} equal results are there"
     if live and chunk.need < 1:
         return f"it runs on {_names(live)}; {so_far}"
-    left = sorted(set(able) - set(lifecycle.barred_clients(chunk)))
+    others = sorted(set(able) - set(lifecycle.barred_clients(chunk)))
+    left = [client for client in others if client not in dependent]
     if not able:
         return f"it waits: no connected client can run its job; dockercomp explain {chunk.job} says why"
+    if others and not left:
+        return (
+            "it waits for a client that shares neither owner nor address with those that had it, and has the same kind"
+            f" of CPU, as far as its job asks for that: {so_far}, and none of the {len(able)} that can run it is one;"
+            " connect one more"
+        )
     if not left and lifecycle.blamed(chunk):
         return f"it failed on every client that can run it, and is tried on them again; {_last_failure(chunk)}"
     if not left:
@@ -76,16 +84,31 @@ def _replica(replica: Replica) -> str:
     if replica.failure:
         return f"failed ({replica.failure.reason}): {replica.failure.message}"
     if replica.state == "returned":
-        verdict = ", outvoted" if replica.wrong else ""
+        verdict = f"; {said}" if (said := beside(replica)) else ", outvoted" if replica.wrong else ""
         return f"returned {replica.size} bytes, {replica.digest[:12]}{verdict}"
     return {"leased": "runs it", "committed": "sends its result"}.get(replica.state, "its lease ended without a result")
+
+
+def beside(replica: Replica) -> str:
+    """What was special about a result, once it came back; empty of an ordinary one."""
+    if replica.state != "returned":
+        return ""
+    if replica.canary:
+        return f"asked again to test its client: it {'is not' if replica.wrong else 'is'} the known answer"
+    if replica.again:
+        return "a second run, to see whether the program repeats its results"
+    if replica.doubted and not replica.wrong:
+        return "its client was found wrong in this job, so it does not count by itself"
+    return ""
 
 
 def _accepted(chunk: Chunk) -> str:
     if chunk.reused:
         return f"it is accepted: its result was taken from chunk {chunk.reused}"
-    agreed = [r for r in chunk.replicas if r.state == "returned" and not r.wrong]
-    wrong = [r for r in chunk.replicas if r.wrong]
+    agreed = lifecycle.support(chunk)
+    if lifecycle.sole(chunk):
+        return f"it is accepted on the word of {_names(agreed)}: the draw did not ask for a check of it"
+    wrong = [r for r in chunk.replicas if r.wrong and not r.canary]
     outvoted = f"; {_names(wrong)} had another result and {'were' if len(wrong) > 1 else 'was'} outvoted"
     return f"it is accepted: {_names(agreed)} agreed{outvoted if wrong else ''}"
 

@@ -156,6 +156,9 @@ class JobPage(Message, frozen=True, kw_only=True):
 class ReplicaView(Message, frozen=True, kw_only=True):
     client: str
     state: str
+    note: str = ""
+    """Where it was no ordinary result: a canary, a second run, or one of a client that is doubted. Said once it came
+    back, never before."""
     digest: str = ""
     failure: str = ""
     log_head: str = ""
@@ -178,6 +181,8 @@ class ChunkView(Message, frozen=True, kw_only=True):
     error: str = ""
     digest: str | None = None
     size: int | None = None
+    quorum: int = 1
+    """Equal results that it needs; 1 where it was not drawn for a check."""
     replicas: list[ReplicaView] = []
 
 
