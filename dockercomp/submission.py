@@ -13,6 +13,7 @@ from .jobfolder import JobFolder
 from .master import Master
 from .notation import nearest
 from .protocol.errors import UnknownImage
+from .protocol.ordering import held_to
 from .protocol.orders import ImagePin, JobSpec
 from .protocol.views import Forecast, ImageList, JobView, SubmitRequest
 
@@ -100,14 +101,14 @@ def send_program(master: Master, folder: Path) -> str:
     return packed.digest
 
 
-def hand_in(master: Master, request: SubmitRequest, pin: ImagePin | None, key: str = "") -> JobView:
+def hand_in(master: Master, request: SubmitRequest, pin: ImagePin, key: str = "") -> JobView:
     """Sign and submit what was uploaded; a repeated `key` gives the job it made before.
 
     `pin` is what check_image found. Raises InvalidJob, UnknownImage, and as keys.signing_key does.
     """
     key = key or str(uuid.uuid4())
-    signing_key = keys.signing_key(master) if pin is not None else None
-    if signing_key is not None and pin is not None:
+    signing_key = keys.signing_key(master)
+    if signing_key is not None:
         request = signing_key.sign(request, pin, key)
     headers = {"Idempotency-Key": key}
     return master.call("submit", JobView, request, headers=headers, timeout=_patience(request))
@@ -118,22 +119,25 @@ def _patience(request: SubmitRequest) -> float | None:
     return 600.0 if request.input_list else None
 
 
-def check_image(master: Master, spec: JobSpec) -> ImagePin | None:
-    """How the master pins the job's image; None where only it can tell. Raises UnknownImage, naming those it has."""
+def check_image(master: Master, spec: JobSpec) -> ImagePin:
+    """How the master pins the job's image. Raises UnknownImage, naming those it has."""
     name = spec.image
     if not name:
         return ImagePin(name="", config_digest="", platform="")
     known = [image.pin for image in master.call("images", ImageList).images]
-    found = next((pin for pin in known if pin.name in (name, name.removesuffix(":latest"))), None)
-    if found is not None or "@" in name:
-        return found
+    base, digest = held_to(name)
+    for pin in known:
+        if pin.name == name or (pin.name == base and digest in ("", pin.config_digest)):
+            return pin
+    if digest and base in {pin.name for pin in known}:
+        raise UnknownImage(f"the master's image {base} is not {digest}; push that one: dockercomp image push {base}")
     names = sorted({pin.name for pin in known})
     near = nearest(name, tuple(names))
     push = f"push it first: dockercomp image push {name}" + (f" (it has {', '.join(names)})" if names else "")
     raise UnknownImage(f"the master does not have the image {name}{f'{near} Else' if near else ';'} {push}")
 
 
-def _check_image_of(master: Master, folder: JobFolder, spec: JobSpec) -> ImagePin | None:
+def _check_image_of(master: Master, folder: JobFolder, spec: JobSpec) -> ImagePin:
     """The same, naming the line of the job file."""
     try:
         return check_image(master, spec)

@@ -10,7 +10,7 @@ import msgspec
 
 from dockercomp.protocol.errors import InvalidJob, NotFound, UnknownImage
 from dockercomp.protocol.job_rules import check_spec
-from dockercomp.protocol.ordering import order_of
+from dockercomp.protocol.ordering import held_to, order_of
 from dockercomp.protocol.orders import ImagePin, JobSpec, encode_order
 from dockercomp.protocol.signing import sign_order
 from dockercomp.protocol.views import SubmitRequest
@@ -187,6 +187,14 @@ class Submission:
         if not name:  # people answer: nothing is run
             return ImagePin(name="", config_digest="", platform="")
         image = self._store.images.named(name)
+        if image is None:
+            base, digest = held_to(name)
+            image = self._store.images.named(base)
+            if image is not None and digest not in ("", image["config_digest"]):
+                raise UnknownImage(
+                    f"the master's image {base} is {image['config_digest']}, not the one that the job is held to; push"
+                    f" that one with `dockercomp image push {base}`, or change the job file"
+                )
         if image is None:
             known = ", ".join(sorted({found["name"] for found in self._store.images.all()})) or "none yet"
             raise UnknownImage(

@@ -5,6 +5,13 @@ from msgspec.structs import replace
 from .orders import ORDER_VERSION, ImagePin, JobOrder, JobSpec, ProgramSpec, StageOrder, outputs_of
 
 
+def held_to(image: str) -> tuple[str, str]:
+    """A job's `image` as the name that the master knows, and the config digest that it must have there (empty: any):
+    `lab/tool@sha256:…` holds it to what the scientist means."""
+    name, _, digest = image.partition("@")
+    return name.removesuffix(":latest"), digest
+
+
 def order_of(spec: JobSpec, pin: ImagePin, program: str, job: str = "") -> JobOrder:
     """The order of a job; `job` is empty while the master has given it no id, `program` the digest of its folder."""
     return JobOrder(

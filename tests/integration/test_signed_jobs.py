@@ -10,7 +10,7 @@ import pytest
 from dockercomp import keys
 from dockercomp.client import Client
 from dockercomp.keys import SigningKey
-from dockercomp.protocol.errors import BadRequest, Conflict, Forbidden, InvalidJob, NotFound
+from dockercomp.protocol.errors import BadRequest, Conflict, Forbidden, InvalidJob, NotFound, UnknownImage
 from dockercomp.protocol.keychain import KeyChain
 from dockercomp.protocol.messages import SignedOrder
 from dockercomp.protocol.orders import (
@@ -130,6 +130,16 @@ def test_a_signature_that_is_not_the_owners_over_this_job_stores_nothing(
     with pytest.raises(InvalidJob, match=why):
         master.submission.submit("ada", request_, "")
     assert store.database["jobs"].count_documents({}) == 0
+
+
+def test_a_job_can_be_held_to_an_image(store: Store) -> None:
+    master = Master(store)
+    registered(store)
+    held = request_of(image=f"i@{PIN.config_digest}")
+    master.submission.submit("ada", signed(held), "")
+    assert admitted(order_for_a_worker(master), BOTH)
+    with pytest.raises(UnknownImage, match="not the one that the job is held to"):
+        master.submission.submit("ada", request_of(image="i@sha256:" + "2" * 64), "")
 
 
 def test_a_revoked_key_signs_nothing_more(store: Store) -> None:

@@ -9,7 +9,7 @@ from dockercomp import keys
 from dockercomp.cli import run
 from dockercomp.client import Client
 from dockercomp.keys import KeyFileError
-from dockercomp.protocol.errors import Forbidden
+from dockercomp.protocol.errors import Forbidden, UnknownImage
 from dockercomp.protocol.ordering import order_of
 from dockercomp.protocol.signing import decode_statement, fingerprint, public_key, statement_is_genuine, states
 from dockercomp.protocol.views import SubmitRequest
@@ -52,6 +52,15 @@ def test_the_first_submission_makes_and_registers_a_key_that_signs_all(
         statement = decode_statement(request.statement)
         assert statement.scientist == "ada" and states(statement, order_of(request.spec, PIN, request.program, "j1"))
     assert decode_statement(first.statement).nonce != decode_statement(second.statement).nonce
+
+
+def test_an_image_that_is_not_the_one_meant_is_not_signed(master: FakeMaster, folder: Path) -> None:
+    text = (folder / "job.toml").read_text()
+    (folder / "job.toml").write_text(text.replace("dockercomp/python", f"dockercomp/python@{PIN.config_digest}"))
+    assert decode_statement(submitted(master, folder).statement).order.image == PIN
+    (folder / "job.toml").write_text(text.replace("dockercomp/python", "dockercomp/python@sha256:" + "9" * 64))
+    with pytest.raises(UnknownImage, match="push that one"):
+        submitted(master, folder)
 
 
 def test_calls_of_python_functions_are_signed(master: FakeMaster) -> None:
