@@ -13,9 +13,12 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import IO, Self, cast
+from typing import IO, TYPE_CHECKING, Self, cast
 
 from .source import InputError, Source, file_source, guarded, tried
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 _COMPRESSED: dict[str, Callable[[IO[bytes]], io.BufferedIOBase]] = {
     ".gz": lambda file: gzip.GzipFile(fileobj=file),
@@ -26,6 +29,20 @@ _TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tbz", ".tar.xz", ".tx
 _ARCHIVES = (*_TARS, ".zip")
 _FOREIGN = (".zst", ".7z", ".rar", ".lz4", ".z")
 _BLOCK = 1024 * 1024
+
+LARGEST_RATIO = 1000
+SMALL = 1024 * 1024 * 1024
+"""What unpacks to more than SMALL bytes and to more than LARGEST_RATIO times its packed size is taken for a bomb."""
+
+
+def bomb(packed: int, unpacked: int) -> str:
+    """Why so many bytes are not unpacked; empty where they may be."""
+    if unpacked <= max(SMALL, LARGEST_RATIO * packed):
+        return ""
+    return (
+        f"unpacks to over {unpacked >> 20:,} MiB, more than {LARGEST_RATIO} times its size. If that is right, unpack it"
+        " yourself and give the folder"
+    )
 
 
 def is_packed(name: str) -> bool:
@@ -72,8 +89,14 @@ class _Both(io.RawIOBase):
 
     def __init__(self, source: Source, reader: Callable[[IO[bytes]], io.BufferedIOBase]) -> None:
         self._outer = cast("IO[bytes]", source.open())
-        self._inner = reader(self._outer)
-        self.readinto, self.seek, self.tell = self._inner.readinto, self._inner.seek, self._inner.tell  # type: ignore[method-assign]
+        self._inner, self._place = reader(self._outer), source.place
+        self.seek, self.tell = self._inner.seek, self._inner.tell  # type: ignore[method-assign]
+
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        got = self._inner.readinto(buffer)
+        if why := bomb(self._outer.tell(), self._inner.tell()):
+            raise InputError(f"{self._place} {why}")
+        return got
 
     def close(self) -> None:
         if not self.closed:
@@ -92,7 +115,13 @@ def _zipped(path: Path) -> Iterator[Source]:
                 continue
             place = f"{path}, member {name},"
             found = Source(name, place, partial(guarded, partial(_opened, archive, info), place))
-            yield _refused(found, "is encrypted; unpack it with its password") if info.flag_bits & 1 else found
+            why = "is encrypted; unpack it with its password" if info.flag_bits & 1 else _swells(info)
+            yield _refused(found, why) if why else found
+
+
+def _swells(info: zipfile.ZipInfo) -> str:
+    """Where a member is larger than it says, reading it fails."""
+    return bomb(info.compress_size, info.file_size)
 
 
 def _opened(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> io.BufferedIOBase:
@@ -109,8 +138,12 @@ def _tarred(path: Path) -> Iterator[Source]:
         raise InputError(f"{path} is no tar archive, or is damaged at its beginning; fetch or make it again") from None
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
+    packed, whole = path.stat().st_size, 0
     with archive:
         while (member := tried(archive.next, f"{path}, beyond what was read so far,")) is not None:
+            whole += member.size
+            if why := bomb(packed, whole):
+                raise InputError(f"{path} {why}")
             archive.members = []  # type: ignore[attr-defined]  # else it keeps what describes each member
             if member.isdir() or _hidden(name := _checked(member.name, path)):
                 continue

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from dockercomp import archives
 from dockercomp.inputs import InputError, collect
 from dockercomp.protocol.orders import InputSpec, JobSpec, ProgramSpec
 
@@ -156,6 +157,29 @@ def test_what_cannot_be_unpacked_is_named_and_nothing_is_sent(
 def test_what_cannot_be_unpacked_may_be_left_out(tmp_path: Path) -> None:
     path = zipped(tmp_path / "a.zip", {"x": b"1", "b.tar": b"2"})
     assert sent(path, include=["x"]) == {"a/x": b"1"}
+
+
+_ZEROS = {"x": b"\0" * 30_000_000}
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda path: write(path / "a.bz2", bz2.compress(_ZEROS["x"])),
+        lambda path: write(path / "a.xz", lzma.compress(_ZEROS["x"])),
+        lambda path: write(path / "a.gz", gzip.compress(_ZEROS["x"], 9)),
+        lambda path: zipped(path / "a.zip", _ZEROS),
+        lambda path: tarred(path / "a.tar.xz", _ZEROS, "w:xz"),
+    ],
+)
+def test_what_swells_is_not_unpacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[[Path], Path]
+) -> None:
+    path = make(tmp_path)
+    monkeypatch.setattr(archives, "SMALL", 40_000_000)
+    assert len(next(iter(sent(path).values()))) == 30_000_000
+    monkeypatch.setattr(archives, "SMALL", 1_000_000)
+    assert "more than 1000 times its size" in complaint(path)
 
 
 def write(path: Path, data: bytes) -> Path:
