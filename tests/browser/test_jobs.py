@@ -62,12 +62,12 @@ def test_a_waiting_job_says_what_it_waits_for(
 
 def test_an_admin_cancels_a_job_and_others_cannot(as_person: Callable[..., Visitor], job: Callable[..., str]) -> None:
     made, viewer = job("unwanted"), as_person("viola")
-    viewer.watch.expected = ("404",)
+    viewer.watch.expected = ("403",)
     theirs = viewer.open(f"/jobs/{made}")
     expect(theirs.get_by_text("Cancel the job…")).to_have_count(0)
     token = theirs.locator("input[name=csrf_token]").first.get_attribute("value")
     answer = theirs.request.post(f"{viewer.home}/jobs/{made}/cancel", form={"csrf_token": token or ""}, max_retries=3)
-    assert answer.status == 404
+    assert answer.status == 403
     page = as_person().open(f"/jobs/{made}")
     page.get_by_text("Cancel the job…").click()
     page.get_by_role("button", name="Cancel it").click()
