@@ -108,7 +108,7 @@ STEPS = [
 
 
 @pytest.mark.parametrize(
-    ("step", "number"), zip(STEPS, itertools.cycle([signal.SIGINT, signal.SIGTERM]), strict=False), ids=STEPS
+    ("step", "number"), list(zip(STEPS, itertools.cycle([signal.SIGINT, signal.SIGTERM]), strict=False)), ids=STEPS
 )
 def test_interrupted_in_a_step_it_leaves_nothing(
     volunteer: Volunteer, master: RunningMaster, step: str, number: signal.Signals

@@ -96,13 +96,13 @@ def world(mongo_uri: str, home: Path, **options: Any) -> Iterator[World]:
         home=home,
         host="127.0.0.1",
         port=1,
-        bind="127.0.0.1",
+        bind=options.pop("bind", "127.0.0.1"),
         scheme="http",
         mongo_uri=mongo_uri,
         database=database,
         processes=1,
         threads=4,
-        public_url="",
+        public_url=options.pop("public_url", ""),
         **options,
     )
     connection = connect(mongo_uri, database)
