@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from .protocol import receipts
-from .protocol.errors import InvalidJob
+from .protocol.errors import DockercompError
 from .protocol.keychain import KeyChain, kin
 from .protocol.receipts import BadReceipt, ChunkReceipt, ChunkRecord, Envelope, JobReceipt, Output
 from .protocol.signing import fingerprint, names_key
@@ -20,6 +20,12 @@ _MOST_NAMED = 5
 
 class OtherResult(ValueError):
     """The result is not the one that the receipt speaks of; the message says what differs."""
+
+
+class UnknownKey(DockercompError):
+    """What --key names is no key."""
+
+    code, title = "unknown_key", "This is no key"
 
 
 class Keys:
@@ -51,7 +57,7 @@ class Keys:
 def keys_of(text: str) -> Keys:
     """What --key names: a key, its fingerprint, or a file that holds either or a chain as GET /api/v1/keys gives it.
 
-    Raises InvalidJob where it is none of these."""
+    Raises UnknownKey where it is none of these."""
     found, path = Keys(), Path(text)
     if _is_word(text):
         found.add_word(text.lower())
@@ -63,7 +69,7 @@ def keys_of(text: str) -> Keys:
         else:
             found.add("the key that you gave", msgspec.json.decode(raw, type=KeyChain))
     except (OSError, UnicodeDecodeError, msgspec.DecodeError) as error:
-        raise InvalidJob(
+        raise UnknownKey(
             f"--key {text}: neither a key (64 hex digits), nor its fingerprint (sha256:…), nor a file with one of these"
             " or with the chain of keys that the master shows at /api/v1/keys"
         ) from error
@@ -183,6 +189,8 @@ def _lists_below(output: Output, prefix: str) -> bool:
 
 
 def _digest(path: Path) -> tuple[str, int]:
+    if not path.is_file():  # a pipe would never end
+        raise OtherResult(f"{path} is no regular file")
     digest, size = hashlib.sha256(), 0
     with path.open("rb") as file:
         while block := file.read(_BLOCK):

@@ -23,7 +23,7 @@ from server.lifecycle import Chunk
 from server.lookback import LookBack
 from server.measuring import Measuring
 from server.notifying import Notifying
-from server.receipts import Receipts
+from server.receipts import Receipts, edition_of
 from server.redoing import Redoing
 from server.reopening import Reopening
 from server.running import able, able_of, running_job
@@ -50,6 +50,7 @@ OPEN_RANGE_S = 30.0
 
 SWEEP_S = 30.0
 NOTICES_EVERY_S = 5.0
+RECEIPT_AGAIN_S = 30.0
 
 
 class Housekeeping:
@@ -70,7 +71,8 @@ class Housekeeping:
         self._holding_back = HoldingBack(store, settings.quota)
         self._tidying = Tidying(store, sources, settings)
         seed = read_secrets(settings.home).signing_seed
-        self._receipts, self._stating = Receipts(store, sources, seed, settings.url), Beside("receipts")
+        self._receipts, self._stating_results = Receipts(store, sources, seed, settings.url), Beside("receipts")
+        self._receipts_after: dict[tuple[str, int], float] = {}
         self._notifying, self._telling = Notifying(store, settings), Beside("telling")
         self._next_notices: float | None = None
         self._inputs_of_jobs = InputsOfJobs(store, sources, private_urls=settings.private_urls)
@@ -101,7 +103,7 @@ class Housekeeping:
         self._try("state how wrong results may be", self._bounds.note, running, now)
         self._try("hold back who is at a quota", self._holding_back.round, running)
         self._try("tidy up", self._tidying.round, now)
-        self._try("make receipts", self._make_receipts)
+        self._try("make receipts", self._make_receipts, now)
         if self._next_notices is not None and now >= self._next_notices:
             self._telling.start(self._notifying.round, now)
         if self._next_notices is None or now >= self._next_notices:
@@ -159,13 +161,19 @@ class Housekeeping:
         if self._inputs_of_jobs.resolve(job):
             _log.info("a job waits no longer", job=job["_id"])
 
-    def _make_receipts(self) -> None:
-        """Of jobs that have completed since; those that take long beside the other duties."""
+    def _make_receipts(self, now: float) -> None:
+        """Of jobs that have completed since; those that take long beside the other duties. One that cannot be made is
+        tried again later."""
+        self._receipts_after = {result: at for result, at in self._receipts_after.items() if at > now}
         for job in self._store.jobs.without_receipt():
+            result = job["_id"], edition_of(job)
+            if result in self._receipts_after:
+                continue
+            self._receipts_after[result] = now + RECEIPT_AGAIN_S
             if self._receipts.is_quick(job):
                 self._try("make a receipt", self._receipts.make, job)
             else:
-                self._stating.start(self._receipts.make, job)
+                self._stating_results.start(self._receipts.make, job)
 
     def _cancel_open(self, job: str) -> None:
         self._store.chunks.cancel_open(job)

@@ -1,6 +1,6 @@
 """What a receipt says of chunks: a record of each, and their sum. Pure, no I/O."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -11,6 +11,7 @@ from dockercomp.protocol.receipts import (
     ChunkRecord,
     Contributor,
     Independence,
+    Verdict,
     Verification,
     Vote,
     when,
@@ -43,7 +44,7 @@ def record_of(chunk: Chunk, spec: JobSpec, stage: str) -> ChunkRecord:
         output_size=chunk.size or 0,
         accepted=when(max((replica.at for replica in support), default=0.0)),
         reused_from=chunk.reused,
-        votes=[_vote(chunk, spec, replica, fed) for replica in returned],
+        votes=[_vote(chunk, replica, fed, alone=_clients(support) == 1) for replica in returned],
         failed_runs=chunk.earlier_failures + sum(1 for replica in chunk.replicas if replica.state == "failed"),
         independence=_independence(support) if support else None,
     )
@@ -54,24 +55,27 @@ def _basis(chunk: Chunk, spec: JobSpec, support: list[Replica]) -> Basis:
         return "reused"
     if asks_people(spec, chunk.stage):
         return "people"
-    if len({replica.client for replica in support}) > 1:
+    if _clients(support) > 1:
         return "quorum"
     if any(replica.trusted for replica in support):
         return "trusted"
-    return "unchecked" if spec.verify.policy == "none" else "single"
+    return "single" if spec.verify.policy == "adaptive" else "unchecked"
 
 
 def _agrees(chunk: Chunk, replica: Replica) -> bool:
-    return (replica.vote or replica.digest) == chunk.digest
+    return not replica.wrong and (replica.vote or replica.digest) == chunk.digest
 
 
-def _vote(chunk: Chunk, spec: JobSpec, replica: Replica, fed: str) -> Vote:
-    agreed = _agrees(chunk, replica) and not (replica.canary and replica.wrong)
-    outvoted = replica.wrong or (spec.verify.policy != "none" and not agreed)
+def _clients(support: list[Replica]) -> int:
+    return len({replica.client for replica in support})
+
+
+def _vote(chunk: Chunk, replica: Replica, fed: str, *, alone: bool) -> Vote:
+    supports: Verdict = "alone" if alone and not replica.canary else "agreed"
     return Vote(
         client=replica.client,
         owner=replica.owner,
-        verdict="outvoted" if outvoted else "not counted" if not agreed else "agreed",
+        verdict=supports if _agrees(chunk, replica) else "outvoted",
         digest=replica.digest,
         size=replica.size,
         canary=replica.canary,
@@ -87,7 +91,7 @@ def _vote(chunk: Chunk, spec: JobSpec, replica: Replica, fed: str) -> Vote:
 
 def _independence(support: list[Replica]) -> Independence:
     return Independence(
-        clients=len({replica.client for replica in support}),
+        clients=_clients(support),
         owners=len({replica.owner for replica in support}),
         address_blocks=len({replica.block for replica in support if replica.block}),
         tokens=len({replica.token for replica in support if replica.token}),
@@ -101,8 +105,8 @@ class Summary:
     spec: JobSpec
     chunks: Counter[Basis] = field(default_factory=Counter)
     votes: Counter[str] = field(default_factory=Counter)
-    agreed: Counter[tuple[str, str]] = field(default_factory=Counter)
-    outvoted: Counter[tuple[str, str]] = field(default_factory=Counter)
+    given: dict[str, Counter[tuple[str, str]]] = field(default_factory=lambda: defaultdict(Counter))
+    """By verdict, and by client and owner: how many results."""
     least: Independence | None = None
     cpus: list[float] = field(default_factory=list)
     memory: list[int] = field(default_factory=list)
@@ -126,7 +130,7 @@ class Summary:
         if vote.canary:
             self.votes["canaries_failed"] += vote.verdict == "outvoted"
         else:
-            (self.outvoted if vote.verdict == "outvoted" else self.agreed)[vote.client, vote.owner] += 1
+            self.given[vote.verdict][vote.client, vote.owner] += 1
         self.votes["doubted"] += vote.doubted
         if vote.cpus_limit:
             self.cpus = _range([*self.cpus, vote.cpus_limit])
@@ -138,7 +142,7 @@ class Summary:
             rules=written_out(self.spec.verify),
             chunks=dict(sorted(self.chunks.items())),
             results=self.votes["results"],
-            outvoted=self.outvoted.total(),
+            outvoted=self.given["outvoted"].total(),
             canaries=self.votes["canaries"],
             canaries_failed=self.votes["canaries_failed"],
             doubted=self.votes["doubted"],
@@ -153,20 +157,24 @@ class Summary:
         )
 
     def contributors(self) -> list[Contributor]:
-        """Those with most results first, at most MOST_LISTED."""
-        known = sorted({*self.agreed, *self.outvoted}, key=lambda each: (-self.agreed[each], each))
+        """Those with most accepted results first, at most MOST_LISTED."""
+        agreed, alone, outvoted = (self.given[verdict] for verdict in ("agreed", "alone", "outvoted"))
+        known = sorted(self._known(), key=lambda each: (-agreed[each] - alone[each], each))
         return [
-            Contributor(client=each[0], owner=each[1], agreed=self.agreed[each], outvoted=self.outvoted[each])
+            Contributor(client=each[0], owner=each[1], agreed=agreed[each], alone=alone[each], outvoted=outvoted[each])
             for each in known[:MOST_LISTED]
         ]
 
     @property
     def clients(self) -> int:
-        return len({*self.agreed, *self.outvoted})
+        return len(self._known())
 
     @property
     def owners(self) -> int:
-        return len({owner for _, owner in (*self.agreed, *self.outvoted)})
+        return len({owner for _, owner in self._known()})
+
+    def _known(self) -> set[tuple[str, str]]:
+        return {each for counted in self.given.values() for each in counted}
 
 
 def _lesser(known: Independence | None, found: Independence) -> Independence:

@@ -29,6 +29,10 @@ Basis = Literal["quorum", "single", "unchecked", "trusted", "people", "reused"]
 chance; one client's word, in a job that checks nothing; one result of a client that the admin trusts; answers of
 people; or the result of an earlier job's chunk."""
 
+Verdict = Literal["agreed", "alone", "outvoted"]
+"""Of a returned result. `agreed`: equal to the canonical one under the job's comparator, as another client's was.
+`alone`: it is that one, and no other client gave an equal one. `outvoted`: another one was accepted."""
+
 
 class Stated(msgspec.Struct, frozen=True, kw_only=True):
     """Base of what a receipt says. Defaults are written out: a receipt must mean the same to whoever reads it later."""
@@ -56,8 +60,7 @@ class Vote(Stated, frozen=True, kw_only=True):
 
     client: str
     owner: str
-    verdict: Literal["agreed", "outvoted", "not counted"]
-    """`agreed`: equal to the canonical result under the job's comparator. `not counted`: policy none."""
+    verdict: Verdict
     digest: str
     size: int
     canary: bool = False
@@ -137,6 +140,8 @@ class Contributor(Stated, frozen=True, kw_only=True):
     client: str
     owner: str
     agreed: int = 0
+    alone: int = 0
+    """Results that were accepted on its word alone."""
     outvoted: int = 0
 
 

@@ -302,7 +302,7 @@ def test_a_large_job_is_not_made_while_somebody_waits(
         making_receipts.of_job(document)
     duties = Housekeeping(master.store, settings)
     duties.round(master.store.duties.now())
-    assert duties._stating.wait(20)
+    assert duties._stating_results.wait(20)
     after = master.store.jobs.by_id(document["_id"])
     assert after is not None and making_receipts.of_job(after)
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -376,3 +377,10 @@ def test_jobs_that_were_checked_otherwise_say_so(
     assert code == 0
     assert words in lines[3]
     assert lines[4] == f"estimated error: {sentence}"
+
+
+def test_a_pipe_in_the_place_of_a_result_is_not_waited_for(run: Run, receipt: Path, result: Path) -> None:
+    result.unlink()
+    os.mkfifo(result)
+    code, lines = run(receipt, result, "--key", KEY)
+    assert (code, lines[-1]) == (1, f"another result: {result} is no regular file")
