@@ -1,5 +1,6 @@
 """Programs that take all they can get: the chunk fails for the right reason, and nobody else notices."""
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ from tests.integration.docker_parts import MIB, Hearing, order_of, reason, task
 from tests.integration.hostile.lair import CALL, FINE, Lair, bounded, failed, is_well, program, run, said, working
 from worker import capture
 from worker.container import WarmContainer
-from worker.tasks import Size
+from worker.engine import EngineError
+from worker.tasks import Outcome, Size
 
 # --- processes and processors ---------------------------------------------------------------------------------------
 
@@ -29,6 +31,24 @@ while True:
 def test_a_fork_bomb_is_the_containers_alone(brief: WarmContainer, neighbour: WarmContainer, way: str) -> None:
     with working(neighbour):
         assert failed(brief, FORK_BOMBS[way]) in ("time", "exit")
+
+
+def test_one_that_cannot_be_frozen_is_ended(lair: Lair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fork bomb does that to the engine now and then, with cgroup v1; the volunteer's pause holds all the same."""
+
+    def refuses(container: str) -> None:
+        raise EngineError("unable to freeze")
+
+    monkeypatch.setattr(lair.engine, "pause", refuses)
+    container, outcomes, begun = lair.container(), list[Outcome](), threading.Event()
+    script = "import os, time; os.write(2, b'begun'); time.sleep(1000)"
+    thread = threading.Thread(target=lambda: outcomes.append(container.run(task(script.encode()), Hearing(begun.set))))
+    thread.start()
+    begun.wait(30)
+    with pytest.raises(EngineError, match="freeze"):
+        container.pause()
+    thread.join()
+    assert outcomes[0].container_dead
 
 
 def test_one_who_takes_every_processor_leaves_its_neighbour_its_share(lair: Lair, neighbour: WarmContainer) -> None:
