@@ -1,5 +1,6 @@
 """What a run gives, as it streams in: its log's head and tail, and its result, digested on the way."""
 
+import contextlib
 import hashlib
 import os
 import tempfile
@@ -8,6 +9,8 @@ from pathlib import Path
 from typing import IO
 
 from dockercomp.protocol.messages import INLINE_LIMIT
+
+from .disk import Claim, Disk
 
 LOG_PART = 4096
 BRIEF = 1024
@@ -66,10 +69,15 @@ def _text(part: bytes) -> str:
 
 
 class Output:
-    """A result as it streams in: digested, in memory up to INLINE_LIMIT, beyond that in a file."""
+    """A result as it streams in: digested, in memory up to INLINE_LIMIT, beyond that in a file.
 
-    def __init__(self, spool: Path) -> None:
-        self._spool = spool
+    Room for the file is claimed of `disk`, where one is given.
+    """
+
+    def __init__(self, spool: Path, disk: Disk | None = None) -> None:
+        self._spool, self._disk = spool, disk
+        self._claims = contextlib.ExitStack()
+        self._claim: Claim | None = None
         self._hash = hashlib.sha256()
         self._small = b""
         self._file: IO[bytes] | None = None
@@ -85,13 +93,14 @@ class Output:
             self._file.close()
         if self._path is not None:
             self._path.unlink(missing_ok=True)
+        self._claims.close()
 
     @property
     def digest(self) -> str:
         return self._hash.hexdigest()
 
     def add(self, part: bytes) -> bool:
-        """Take a part; False once it is too much, and nothing more is kept then."""
+        """Take a part; False once it is too much, and nothing more is kept then. Raises NoRoom."""
         self.size += len(part)
         if self.size > OUTPUT_LIMIT:
             self.overflow = True
@@ -100,10 +109,15 @@ class Output:
         if self._file is None and self.size > INLINE_LIMIT:
             descriptor, name = tempfile.mkstemp(dir=self._spool, prefix="result-")
             self._path, self._file = Path(name), os.fdopen(descriptor, "wb")
+            if self._disk is not None:
+                self._claim = self._claims.enter_context(self._disk.claim(self._path))
+                self._claim.grow(len(self._small))
             self._file.write(self._small)
         if self._file is None:
             self._small += part
         else:
+            if self._claim is not None:
+                self._claim.grow(len(part))
             self._file.write(part)
         return True
 

@@ -135,11 +135,7 @@ class Inputs:
         else:
             parts = self._master.input_parts(lease.id)
         self._disk.check(lease.input_size)
-        return _task(lease, _received(self._held(parts, place), place), pieces)
-
-    def _held(self, parts: Iterator[bytes], *places: Path) -> Iterator[bytes]:
-        """The parts, as far as the volunteer's ceilings let them in. Raises NetworkUsedUp, NoRoom."""
-        return self._disk.metered(self._ledger.metered(parts), *places)
+        return _task(lease, _received(self._disk.metered(self._ledger.metered(parts), place), place), pieces)
 
     def _beyond(self, job: str, error: Exception) -> None:
         """What the job needs is more than the volunteer's ceilings leave: nobody's fault, others may run it."""
@@ -162,7 +158,9 @@ class Inputs:
             return self._jobs.get(job) is not None
 
         def program() -> Path:
-            return self._programs.ensure(order.program, self._held(self._master.program_parts(job)))
+            with self._disk.claim() as claim:
+                parts = claim.held(self._ledger.metered(self._master.program_parts(job)))
+                return self._programs.ensure(order.program, parts, claim.grow)
 
         def image() -> str:
             return self._images.ensure(order.image, lambda: self._ledger.metered(self._master.image_parts(job)))

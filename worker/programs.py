@@ -5,13 +5,15 @@ import shutil
 import stat
 import tarfile
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
 from typing import IO
 
 LARGEST = 1024 * 2**20
 """Bytes of a job folder, packed or unpacked."""
 MOST_FILES = 20_000
+_BLOCK = 4096
+"""Bytes that even an empty file or folder takes."""
 
 
 class BadProgram(ValueError):
@@ -27,8 +29,11 @@ class Programs:
     def clear(self) -> None:
         shutil.rmtree(self._root, ignore_errors=True)
 
-    def ensure(self, digest: str, fetch: Iterable[bytes]) -> Path:
-        """The folder of `digest`, from `fetch` if it is not here yet. Raises BadProgram, OSError, what `fetch` does."""
+    def ensure(self, digest: str, fetch: Iterable[bytes], grow: Callable[[int], None] = lambda _: None) -> Path:
+        """The folder of `digest`, from `fetch` if it is not here yet. `grow` is told of each file before it is.
+
+        Raises BadProgram, OSError, what `fetch` and `grow` do.
+        """
         folder = self._root / digest
         if folder.is_dir():
             return folder
@@ -37,7 +42,7 @@ class Programs:
             _receive(file, digest, fetch)
             temporary = Path(tempfile.mkdtemp(dir=self._root))
             try:
-                unpack(file, temporary)
+                unpack(file, temporary, grow)
                 temporary.chmod(0o755)
                 temporary.rename(folder)
             except BaseException:
@@ -62,15 +67,15 @@ def _receive(file: IO[bytes], digest: str, parts: Iterable[bytes]) -> None:
     file.seek(0)
 
 
-def unpack(file: IO[bytes], folder: Path) -> None:
+def unpack(file: IO[bytes], folder: Path, grow: Callable[[int], None] = lambda _: None) -> None:
     """Files, folders and links of a tar into the empty `folder`; only the run bit of a mode is kept.
 
     Raises BadProgram for an absolute path, `..`, a link that leads out, a device, or too much. Links are made last, so
     that nothing is ever written through one.
     """
     try:
-        with tarfile.open(fileobj=file, mode="r:*") as archive:
-            links = _unpack_files(archive, folder)
+        with tarfile.open(fileobj=file, mode="r:") as archive:
+            links = _unpack_files(archive, folder, grow)
     except tarfile.TarError as error:
         raise BadProgram(f"the job folder is not a readable tar: {error}") from error
     for place, target in links:
@@ -81,12 +86,13 @@ def unpack(file: IO[bytes], folder: Path) -> None:
             raise BadProgram(f"{place.name}: a link that leads out of the job folder")
 
 
-def _unpack_files(archive: tarfile.TarFile, folder: Path) -> list[tuple[Path, str]]:
+def _unpack_files(archive: tarfile.TarFile, folder: Path, grow: Callable[[int], None]) -> list[tuple[Path, str]]:
     links, size, count = [], 0, 0
     for member in archive:
         place, count, size = _inside(folder, member.name), count + 1, size + member.size
         if size > LARGEST or count > MOST_FILES:
             raise BadProgram(f"the job folder unpacks to more than {LARGEST // 2**20} MiB or {MOST_FILES} files")
+        grow(member.size + _BLOCK)
         if member.isdir():
             place.mkdir(parents=True, exist_ok=True)
         elif member.isfile():

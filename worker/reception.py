@@ -11,6 +11,7 @@ from dockercomp.protocol.messages import Failure, FailureReason
 from .capture import OUTPUT_LIMIT, Log, Output
 from .channel import Channel, End, decode_end
 from .checkpoints import Saving
+from .disk import NoRoom
 from .gathering import Gathering, NoResult
 from .live import Live
 
@@ -36,6 +37,8 @@ class Reception:
         self.output, self.log = output, Log(told.live.log)
         self.no_result = ""
         """Why there is none, though the program ended well."""
+        self.no_room = ""
+        """Why this machine cannot keep it, which is nobody's fault."""
         self._channel, self._live, self._files, self._checkpoints = channel, told.live, told.files, told.checkpoints
         self._saving: Saving | None = None
 
@@ -71,8 +74,14 @@ class Reception:
             self._files.received(len(payload))
         else:
             self._live.output(payload)
-        if not self.no_result and not self.output.add(payload):
-            self.no_result = f"the result is larger than {OUTPUT_LIMIT >> 20} MiB"
+        if self.no_result or self.no_room:
+            return
+        try:
+            if not self.output.add(payload):
+                self.no_result = f"the result is larger than {OUTPUT_LIMIT >> 20} MiB"
+                self._channel.kill()
+        except NoRoom as error:
+            self.no_room = f"the result cannot be kept here: {error}"
             self._channel.kill()
 
     def _checkpoint(self, checkpoints: Callable[[], Saving], part: bytes) -> None:
@@ -105,6 +114,8 @@ class Reception:
         reason: FailureReason
         if self.no_result:
             reason, message = "output", self.no_result
+        elif self.no_room:
+            reason, message = "refused", self.no_room
         elif cancelled:
             reason, message = "refused", "cancelled"
         elif end.timed_out:

@@ -42,6 +42,8 @@ class Outcome:
     """The limits in force at its end, as the cgroup says them; 0 where it could not be read."""
     log: str = ""
     """Of a result: the first and last words beside it."""
+    refuse: str = ""
+    """Why no chunk of this job should run here any more; the failure is nobody's fault then."""
     container_dead: bool = False
     """The container cannot take another task (killed, or its runner is gone)."""
 

@@ -1,7 +1,8 @@
 """A Docker Engine of an instance's own, for machines where none runs and systemd is not there to start one.
 
 dockerd keeps everything under DC_HOME, makes no network and no firewall rule, and is kept running by the supervisor
-`engine`. As an ordinary user it runs rootless (rootless.py). `python -m dockercomp.machine.private_engine start|stop|run`.
+`engine`. As an ordinary user it runs rootless (rootless.py).
+`python -m dockercomp.machine.private_engine start|stop|run`.
 """
 
 import http.client

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from dockercomp.protocol import messages as m
 from dockercomp.protocol.orders import ImagePin
 from tests.integration.fake_master import Chunk, FakeMaster
-from tests.integration.test_worker_daemon import MIB, Worker, docker, give, master, order, pin, worker
+from tests.integration.test_worker_daemon import MIB, Worker, docker, give, master, order, pin, tar, worker
 from worker.schedule import DAYS
 
 __all__ = ["master", "pin", "worker"]
@@ -112,6 +112,30 @@ def test_outside_its_hours_it_freezes_at_once_says_why_and_goes_on_after_an_edit
     configure(worker, "DC_CONTAINERS=1")
     master.until(lambda: reports(master) == ["running"])
     assert not master.returned and not master.failures
+
+
+def test_a_result_for_which_there_is_no_room_is_nobodys_fault(
+    master: FakeMaster, worker: Worker, pin: ImagePin
+) -> None:
+    configure(worker, "DC_DISK=64MiB")
+    give(master, pin, "head", "-c", "100000000", "/dev/zero")
+    worker.start("--grace", "0")
+    master.until(lambda: bool(master.last.refused_jobs) and bool(master.returned))
+    assert "the result cannot be kept here: the volunteer's DC_DISK" in master.last.refused_jobs[0].reason
+    assert not list((worker.home / "worker/spool").iterdir()) and not master.failures
+
+
+def test_a_job_folder_that_fits_packed_but_not_with_its_files_is_refused(
+    master: FakeMaster, worker: Worker, pin: ImagePin
+) -> None:
+    configure(worker, "DC_DISK=64MiB")
+    program = tar(zeros=bytes(40 * MIB))
+    master.programs["j1"] = program
+    give(master, pin, "cat", program=program)
+    worker.start("--grace", "0")
+    master.until(lambda: bool(master.last.refused_jobs))
+    assert "DC_DISK allows 64 MiB" in master.last.refused_jobs[0].reason
+    assert not list((worker.home / "worker/programs").iterdir())
 
 
 def test_a_job_that_is_refused_for_room_runs_once_there_is_some(
