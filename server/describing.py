@@ -90,7 +90,9 @@ def why_waiting(document: Document, pool: Sequence[Document]) -> str:
         return "no client is connected: start a worker, or make an enrolment link for a volunteer"
     refusals = [unfit(running, client, (client.get("machine") or {}).get("platform", "")) for client in pool]
     able = [client for client, reason in zip(pool, refusals, strict=True) if not reason]
-    return shortfall(running.spec, able) if able else next(reason for reason in refusals if reason)
+    if able:
+        return shortfall(running.spec, able)
+    return wants.nobody(running.spec, pool) or next(reason for reason in refusals if reason)
 
 
 def chunk(found: Chunk, job: Document) -> ChunkView:

@@ -40,6 +40,17 @@ def refusal(job: str, spec: JobSpec, client: Document) -> str:
     )
 
 
+def nobody(spec: JobSpec, pool: Sequence[Document]) -> str:
+    """Why a job waits that no client of the pool consents to; empty where one does."""
+    if consenting(spec, pool) or not pool:
+        return ""
+    asked = " and ".join(_SAID[want] for want in wanted(spec))
+    return (
+        f"it wants {asked}, which no volunteer of the {len(pool)} connected clients allows: they can, with"
+        f" DC_ALLOW={','.join(wanted(spec))} in their configuration; or do without it in the job file"
+    )
+
+
 def consenting(spec: JobSpec, pool: Sequence[Document]) -> int:
     """How many of the clients allow all that a job wants."""
     return sum(not not_allowed(spec, client) for client in pool)

@@ -254,6 +254,12 @@ class Engine:
             raise EngineError(f"the container {container[:12]} does not run ({reason})")
         return int(state["Pid"])
 
+    def address(self, container: str, network: str) -> str:
+        """Its address in a network; `none` where it has none."""
+        with self._speaking("inspect a container") as client:
+            found = client.inspect_container(container)["NetworkSettings"]["Networks"].get(network) or {}
+        return str(found.get("IPAddress") or "none")
+
     def running(self, container: str) -> bool:
         """Whether its processes are there, frozen ones too; False where there is no such container."""
         return bool(self._state(container).get("Running"))

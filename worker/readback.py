@@ -37,6 +37,7 @@ class ReadBack:
             job=container.job,
             state="dead" if _vanished(reading) and slot.live else _state(container, slot),
             image=job.order.image.name if job else "",
+            address=container.address,
             chunk=f"{('map', 'reduce')[held.lease.stage]} {held.lease.index}" if held else "",
             cpus_planned=planned.cpus if planned else 0.0,
             cpus_limit=reading.cpus_limit,

@@ -105,6 +105,18 @@ def test_containers_of_the_network_do_not_see_each_other(lan: Host, engine: Engi
         lan.inside(way_out.remove)
 
 
+def test_the_address_of_a_container_is_told(lan: Host, engine: Engine, tmp_path: Path) -> None:
+    way_out, network = open_network(lan, tmp_path, engine)
+    try:
+        container = engine.create(spec_of(lan, access_of(WantsSpec(network=True), network), ()))
+        engine.start(container)
+        assert engine.address(container, network.name).startswith("172.")
+        assert engine.address(container, "another") == "none"
+        engine.remove(container)
+    finally:
+        lan.inside(way_out.remove)
+
+
 def test_a_firewall_that_was_swept_away_is_put_back(lan: Host, engine: Engine, tmp_path: Path) -> None:
     way_out, network = open_network(lan, tmp_path, engine)
     access = access_of(WantsSpec(network=True), network)
