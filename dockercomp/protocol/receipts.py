@@ -271,7 +271,7 @@ def read(envelope: Envelope) -> Receipt:
     """What it states. Raises BadReceipt where this version cannot read it."""
     try:
         found: Receipt = _decode(envelope.body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadReceipt(f"the receipt is of a form that this version cannot read: {error}") from error
     if found.master.key != envelope.key:
         raise BadReceipt("the receipt names another key than the one that signed it")

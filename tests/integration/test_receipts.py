@@ -12,7 +12,7 @@ import pytest
 from dockercomp.protocol import bundle, merkle, receipts
 from dockercomp.protocol.errors import Busy, Conflict, NotFound
 from dockercomp.protocol.messages import Lease
-from dockercomp.protocol.orders import InputSpec, JobSpec, ProgramSpec, VerifySpec
+from dockercomp.protocol.orders import InputSpec, JobSpec, ProgramSpec, ReduceSpec, VerifySpec
 from dockercomp.protocol.receipts import ChunkReceipt, ChunkRecord, JobReceipt
 from dockercomp.protocol.views import InputFile, SubmitRequest
 from server import receipts as making
@@ -172,6 +172,40 @@ def test_a_job_that_checks_nothing_says_so(master: Kept, making_receipts: Receip
     assert checked.chunks == {"unchecked": 4}
     assert checked.rules["policy"] == "none"
     assert checked.least is None
+
+
+def test_an_adaptive_job_states_what_rests_on_one_word_and_how_wrong_it_may_be(
+    master: Kept, making_receipts: Receipts
+) -> None:
+    spec = numbers(60, verify=VerifySpec(policy="adaptive"))
+    document = work(master, submit(master, spec), *(master.volunteer() for _ in range(3)))
+    found = job_receipt(making_receipts.of_job(document))
+    checked = found.verification
+    assert sum(checked.chunks.values()) == 60 and set(checked.chunks) <= {"quorum", "single"}
+    assert sum(each.alone for each in found.contributors) == checked.chunks.get("single", 0)
+    assert (checked.rules["policy"], checked.rules["floor"]) == ("adaptive", 0.02)
+    assert checked.estimated_error is not None
+    stated = checked.estimated_error
+    assert stated["basis"] == "adaptive" and 0 <= stated["low"] <= stated["share"] <= stated["high"] <= 1
+
+
+@pytest.mark.parametrize("fan_in", [2, 3])
+def test_chunks_of_every_level_of_a_tree_are_proven(master: Kept, making_receipts: Receipts, fan_in: int) -> None:
+    tree = ReduceSpec(command=["cat"], fan_in=fan_in)
+    spec = numbers(9, reduce=tree, verify=VerifySpec(policy="none"))
+    document = work(master, submit(master, spec), master.volunteer(lambda _: b"same\n"))
+    whole = job_receipt(making_receipts.of_job(document))
+    kept = master.store.jobs.by_id(document["_id"])
+    assert kept is not None
+    chunks = [
+        chunk
+        for number in range(len(kept["stages"]))
+        for chunk in master.store.chunks.page(kept["_id"], number, "", "", 100)
+    ]
+    proven = [chunk_receipt(making_receipts.of_chunk(kept, chunk)) for chunk in chunks]
+    assert [receipt.place for receipt, _ in proven] == list(range(whole.chunks))
+    assert [record.chunk for _, record in proven] == [chunk.id for chunk in chunks]
+    assert {receipt.records for receipt, _ in proven} == {whole.records}
 
 
 def test_a_result_that_was_taken_over_names_the_chunk_that_gave_it(master: Kept, making_receipts: Receipts) -> None:

@@ -3,14 +3,16 @@
 import hashlib
 import math
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from nacl.signing import SigningKey
 
 from dockercomp.protocol import keychain, merkle, receipts
 from dockercomp.protocol.orders import ImagePin, VerifySpec
 from dockercomp.protocol.receipts import BadReceipt, ChunkReceipt, ChunkRecord, Master
-from dockercomp.protocol.signing import public_key
+from dockercomp.protocol.signing import public_key, sign_order
 from server import record_blocks
 from server.manifests import Manifest, pack
 
@@ -125,15 +127,35 @@ def test_what_is_no_receipt_is_refused_whatever_it_is() -> None:
             receipts.opened(raw)
 
 
+@given(st.binary(max_size=300) | st.text(max_size=300).map(lambda text: text.encode(errors="replace") + b"}"))
+@settings(max_examples=500, deadline=None)
+def test_whatever_bytes_come_they_are_refused_in_words(raw: bytes) -> None:
+    with pytest.raises(BadReceipt):
+        receipts.opened(raw)
+
+
+def signed_by_a_stranger(body: bytes) -> receipts.Envelope:
+    key = SigningKey(OTHER)
+    return receipts.Envelope(body=body.decode(), key=X, signature=key.sign(receipts.DOMAIN + body).signature.hex())
+
+
+def test_what_a_stranger_signed_is_read_without_harm() -> None:
+    deep = b"[" * 100_000 + b"]" * 100_000
+    for body in (
+        b"{}",
+        b"[]",
+        b'{"kind":"else"}',
+        b'{"kind":"job","verification":{"estimated_error":{"a":%b}}}' % deep,
+    ):
+        with pytest.raises(BadReceipt, match="cannot read"):
+            receipts.read(signed_by_a_stranger(body))
+
+
 def test_a_signature_for_something_else_is_none() -> None:
     """An order's signature over the same bytes must not pass for a receipt's."""
-    from dockercomp.protocol.signing import sign_order
-
     body = receipts.opened(receipts.sign(a_receipt(), SEED)).body
     order = sign_order("j1", body.encode(), SEED)
     forged = receipts.Envelope(body=body, key=A, signature=order.signature.hex())
-    import msgspec
-
     with pytest.raises(BadReceipt, match="changed"):
         receipts.opened(msgspec.json.encode(forged) + b"\n")
 
@@ -144,8 +166,6 @@ def test_a_receipt_that_names_another_key_than_its_signer_is_refused() -> None:
 
 
 def test_a_record_must_be_in_the_tree() -> None:
-    import msgspec
-
     for change in ({"place": 1}, {"chunks": 3}, {"path": []}, {"path": ["xy"]}, {"records": "0" * 64}):
         with pytest.raises(BadReceipt):
             receipts.record_of(msgspec.structs.replace(a_receipt(), **change))
@@ -176,8 +196,6 @@ def test_a_chain_leads_forward_and_back_from_any_of_its_keys() -> None:
 
 
 def test_a_step_that_one_side_did_not_sign_is_not_taken_on_that_sides_word() -> None:
-    import msgspec
-
     genuine = keychain.link(SEED, NEXT, "t")
     thief = keychain.link(OTHER, NEXT, "t")
     stolen = msgspec.structs.replace(genuine, by_old=thief.by_old)
