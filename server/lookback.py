@@ -19,6 +19,7 @@ from server.lifecycle import Chunk
 from server.running import asks_people
 from server.store import Store
 from server.store.connection import Document
+from server.store.findings import PENDING
 from server.tallies import why_wrong
 
 _log = structlog.get_logger("lookback")
@@ -38,14 +39,20 @@ class LookBack:
         """Follow what was found since the last round."""
         for chunk in self._store.reviews.newly_wrong(GROUP):
             self._note(chunk)
+        pending: dict[str, list[Document]] = {}
+        for _ in PENDING:  # one state after the other, where nothing has to be waited for
+            pending = self._pending()
+            for job, found in pending.items():
+                self._follow(job, found)
+        for left in running:  # by a master that died between its last step and this one
+            if left.get("reviewing") and left["_id"] not in pending:
+                self._store.editions.reviewed(left["_id"])
+
+    def _pending(self) -> dict[str, list[Document]]:
         by_job: dict[str, list[Document]] = defaultdict(list)
         for finding in self._store.findings.pending():
             by_job[finding["job"]].append(finding)
-        for job, found in by_job.items():
-            self._follow(job, found)
-        for left in running:  # by a master that died between its last step and this one
-            if left.get("reviewing") and left["_id"] not in by_job:
-                self._store.editions.reviewed(left["_id"])
+        return by_job
 
     def _note(self, chunk: Chunk) -> None:
         """Make findings of a chunk's wrong results; then the chunk shows them no more."""

@@ -1,5 +1,6 @@
 """Duty: stating how wrong a job's result may be, and what checking it cost, on the job's document (`trust`)."""
 
+import time
 from collections.abc import Sequence
 
 import msgspec
@@ -13,6 +14,8 @@ from server.store import Store
 from server.store.connection import Document
 
 EVERY_S = 30.0
+PAUSE = 50.0
+"""Looking at a job's checks takes at most one part in so many of the time."""
 
 
 class Stating:
@@ -21,11 +24,18 @@ class Stating:
         self._next: dict[str, float] = {}
 
     def note(self, jobs: Sequence[Document], now: float) -> None:
-        """State what is known so far of running jobs, of each every EVERY_S."""
-        due = [job for job in jobs if self._next.get(job["_id"], 0.0) <= now and not job.get("waits_for")]
+        """State what is known so far of running jobs, of each every EVERY_S; of one of which it takes long, less often."""
         self._next = {job["_id"]: self._next.get(job["_id"], 0.0) for job in jobs}
-        self._next |= {job["_id"]: now + EVERY_S for job in due}
-        self._store.jobs.note_many({job["_id"]: {"trust": stated} for job in due if (stated := self.so_far(job))})
+        stated: dict[str, Document] = {}
+        for job in jobs:
+            if self._next[job["_id"]] > now or job.get("waits_for"):
+                continue
+            begun = time.monotonic()
+            found = self.so_far(job)
+            self._next[job["_id"]] = now + max(EVERY_S, PAUSE * (time.monotonic() - begun))
+            if found is not None:
+                stated[job["_id"]] = {"trust": found}
+        self._store.jobs.note_many(stated)
 
     def so_far(self, job: Document) -> Document | None:
         """Of a running job: what it cost is known from its counters only. None where there is nothing to say."""

@@ -22,7 +22,7 @@ PENDING = ("found", "shared", "judging")
 
 
 class Findings:
-    """Every method is one round trip."""
+    """Every method is one round trip unless it says otherwise."""
 
     def __init__(self, database: Database[Document]) -> None:
         self._findings = database["findings"]
@@ -44,9 +44,12 @@ class Findings:
             self._findings.update_one({"_id": f"{job}/{client}"}, [{"$set": kept}], upsert=True)
 
     def pending(self, limit: int = 100) -> list[Document]:
-        """Findings from which something is still to follow, the oldest first."""
+        """Findings from which something is still to follow, of each state the oldest: those that wait for a judgement
+        do not keep others from their turn. A round trip for each state."""
         with store_errors():
-            return list(self._findings.find({"state": {"$in": list(PENDING)}}).sort("at", 1).limit(limit))
+            return [
+                found for state in PENDING for found in self._findings.find({"state": state}).sort("at", 1).limit(limit)
+            ]
 
     def any_pending(self, job: str) -> bool:
         with store_errors():

@@ -11,7 +11,9 @@ from dockercomp.protocol.messages import Lease, ResultReport
 from dockercomp.protocol.orders import InputSpec, JobSpec, ProgramSpec, VerifySpec
 from dockercomp.protocol.views import SubmitRequest
 from server import comparators, describing
+from server.housekeeping import Housekeeping
 from server.lifecycle import Chunk
+from server.settings import Settings
 from server.store import Store
 from tests.integration.simulated import Master, Volunteer, done
 
@@ -46,12 +48,13 @@ def digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def test_numbers_within_tolerance_agree_and_the_first_is_the_result(store: Store) -> None:
+def test_numbers_within_tolerance_agree_and_the_first_is_the_result(store: Store, settings: Settings) -> None:
     master = Master(store)
     job = submit(master, VerifySpec(compare="numbers", rtol=1e-6))
     chunk = bring(master, job, b"pi 3.1415926\n", b"pi 2.7\n", b"pi 3.14159261\n")
     assert (chunk.state, chunk.digest, chunk.size) == ("accepted", digest(b"pi 3.1415926\n"), 13)
     assert [r.wrong for r in chunk.replicas] == [False, True, False]
+    Housekeeping(store, settings).round(store.duties.now())  # what the outvoted client did is looked at again first
     found = store.jobs.by_id(job)
     assert found is not None and found["state"] == "completed"
     assert found["result"]["digest"] == digest(b"pi 3.1415926\n")
