@@ -19,7 +19,8 @@ from .capture import Output, digest_of
 from .cgroup import CgroupFiles, cgroup_paths
 from .channel import Channel, ChannelError, End, Listener, socket_folder
 from .checkpoints import Checkpoints
-from .engine import ContainerSpec, Engine, EngineError
+from .disk import Disk
+from .engine import ContainerSpec, Engine, EngineError, EngineUnavailable
 from .gathering import Gathering
 from .live import Live
 from .mounts import MOUNTED, SlotFolders, programs_of_ours
@@ -36,6 +37,8 @@ _GRACE_S = 15.0
 _COLLECTING_S = 600.0
 """How long it may go on sending what a program left, beyond the time limit."""
 _TICK_S = 1.0
+_FREEZES = 3
+"""How often freezing is tried."""
 _LOOK_AT_ROOT_S = 3.0
 
 
@@ -64,6 +67,8 @@ class WarmContainer:
         self.id = ""
         self.job = order.job
         self.name = f"dc-{instance_label(home)}-{order.job}-{slot}"
+        self.address = "none"
+        """Inside its network; `none` with the network off."""
         self.state: State = "starting"
         self.current_lease = ""
         self._engine = engine
@@ -78,6 +83,8 @@ class WarmContainer:
         self._spool = home / "worker" / "spool"
         self._folders = SlotFolders(home / "worker" / "slots" / str(slot))
         self._checkpoints = Checkpoints(home)
+        self.disk: Disk | None = None
+        """Of which room for results is claimed."""
         self._listener: Listener | None = None
         self._channel: Channel | None = None
         self._cgroup: CgroupFiles | None = None
@@ -100,6 +107,8 @@ class WarmContainer:
             self._engine.start(self.id)
             self._channel = self._wait_for_runner(self._listener)
             self._listener.close()  # before any program runs: nobody else shall be heard
+            if self._access.network:
+                self.address = self._engine.address(self.id, self._access.network.name)
             self._cgroup = cgroup_paths(self._engine.pid(self.id))
         except (ChannelError, OSError, runner.RunnerMissingError) as error:
             self.stop()
@@ -131,11 +140,24 @@ class WarmContainer:
             self._folders.write_allocation(self._size)
 
     def pause(self) -> None:
-        """Freeze it; paused time does not count for time limits."""
-        self._engine.pause(self.id)
+        """Freeze it; paused time does not count for time limits. One that cannot be frozen, since its processes
+        multiply too fast for the engine, is ended: the volunteer's word counts. Raises EngineError then."""
+        self._freeze()
         with self._lock:
             self._paused_at = time.monotonic()
         self.state = "paused"
+
+    def _freeze(self) -> None:
+        for _ in range(_FREEZES - 1):
+            with contextlib.suppress(EngineError):
+                return self._engine.pause(self.id)
+        try:
+            self._engine.pause(self.id)
+        except EngineUnavailable:
+            raise
+        except EngineError:
+            self._engine.kill(self.id)
+            raise
 
     def unpause(self) -> None:
         self._engine.unpause(self.id)
@@ -240,7 +262,7 @@ class WarmContainer:
     def _fed(self, run: bytes, told: Told) -> Outcome:
         assert self._channel is not None
         oom_before = self._oom_before = self._oom_kills()
-        with Output(self._spool) as output, Reception(self._channel, output, told) as reception:
+        with Output(self._spool, self.disk) as output, Reception(self._channel, output, told) as reception:
             self._channel.run(run)
             if self._cancelled:  # before there was anything to kill
                 self._channel.kill()
@@ -253,7 +275,13 @@ class WarmContainer:
                 time_limit=self._order.resources.time_limit,
             )
             if failure is not None:
-                return Outcome(failure=failure, cpu_s=end.cpu_s, wall_s=end.wall_s, memory_peak=end.memory_peak)
+                return Outcome(
+                    failure=failure,
+                    cpu_s=end.cpu_s,
+                    wall_s=end.wall_s,
+                    memory_peak=end.memory_peak,
+                    refuse=reception.no_room,
+                )
             cpus_limit, memory_limit = self._limits()
             return Outcome(
                 digest=output.digest,

@@ -37,6 +37,7 @@ class Container(Protocol):
     id: str
     name: str
     job: str
+    address: str
 
     @property
     def state(self) -> str: ...
@@ -203,6 +204,8 @@ class Slot:
             self.deaths, self.trouble = 0, ""
             self.floor.times.note(held.lease.job, seconds)
             self.floor.leases.finished(held.lease.id, outcome)
+        elif outcome.refuse and not held.cancelled:
+            self._refuse(held, outcome.refuse)
         elif self.giving_back or held.cancelled or failure.reason == "refused":
             self._return(held)
         elif failure.reason == "engine":
