@@ -24,7 +24,7 @@ class Stating:
         self._next: dict[str, float] = {}
 
     def note(self, jobs: Sequence[Document], now: float) -> None:
-        """State what is known so far of running jobs, of each every EVERY_S; of one of which it takes long, less often."""
+        """State what is known so far of running jobs, of each every EVERY_S, or seldomer where that takes long."""
         self._next = {job["_id"]: self._next.get(job["_id"], 0.0) for job in jobs}
         stated: dict[str, Document] = {}
         for job in jobs:
