@@ -34,7 +34,7 @@ from server.store.connection import Document
 from server.store.contents import read_all
 
 _PAGE = 1000
-_AT_ONCE = 20_000
+_AT_ONCE = 10_000
 """Chunks of a job whose receipt is made while somebody waits for it; those of larger ones by housekeeping."""
 _SMALL = 256 * 2**20
 """Bytes of a result of files, likewise: all of them are read."""
