@@ -4,7 +4,7 @@ what they read has changed. Pure, no I/O."""
 from msgspec.structs import replace
 
 from server.chunk import LIVE, Chunk
-from server.voting import decides, settle, support, vote_of, voters
+from server.voting import settle, support, vote_of, voters, votes_of
 
 
 def sole(chunk: Chunk) -> str:
@@ -29,7 +29,7 @@ def doubt(chunk: Chunk, client: str) -> Chunk:
         replace(r, doubted=True) if r.client == client and r.state == "returned" else r for r in chunk.replicas
     )
     doubted = replace(chunk, replicas=replicas, version=chunk.version + 1)
-    if chunk.state == "accepted" and decides(doubted, chunk.digest or "", max(chunk.quorum, chunk.full)):
+    if chunk.state == "accepted" and votes_of(doubted).get(chunk.digest or "", 0) >= max(chunk.quorum, chunk.full):
         return doubted
     return _open_for_check(doubted)
 

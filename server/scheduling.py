@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from dockercomp.protocol.orders import Independence, JobSpec
@@ -227,6 +228,7 @@ def grantee(client: Document, spec: JobSpec, at_least: Independence = "client") 
 _STRICTNESS: tuple[Independence, ...] = ("client", "owner", "address")
 
 
+@lru_cache(maxsize=10_000)
 def block_of(address: str) -> str:
     """The block of addresses that one site or line has: /24 of IPv4, /48 of IPv6; empty where there is none."""
     try:

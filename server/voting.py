@@ -5,8 +5,6 @@ representative, whose digest is the canonical one if the group wins. Every resul
 closeness is not transitive, and a chain of small differences must not join two results that are far apart.
 """
 
-from collections import Counter
-
 from msgspec.structs import replace
 
 from server.chunk import Chunk, Replica, at_work, end_leases, stands_aside
@@ -16,6 +14,8 @@ NOT_THE_PROGRAM = frozenset({"input", "image", "engine", "refused"})
 MACHINE_FAILURES = 20
 MOST_LOST = 100
 """A chunk whose lease ended this often without a word is given up: it probably takes its worker down with it."""
+_DECIDES = 1000
+"""Votes that count like any quorum."""
 EXTRA_RESULTS = 6
 """A chunk with quorum + EXTRA_RESULTS results and no quorum is given up: its results do not repeat."""
 
@@ -42,10 +42,18 @@ def unrepeated(chunk: Chunk) -> tuple[str, str] | None:
     return next(((first[r.client], vote_of(r)) for r in seconds if first.get(r.client, vote_of(r)) != vote_of(r)), None)
 
 
-def votes_of(chunk: Chunk) -> Counter[str]:
-    """Votes by digest; those of doubted clients for the same one count once."""
-    votes = Counter(vote_of(r) for r in voters(chunk) if not r.doubted)
-    votes.update({vote_of(r) for r in voters(chunk) if r.doubted})
+def votes_of(chunk: Chunk) -> dict[str, int]:
+    """Votes by digest; those of doubted clients for the same one count once, that of a trusted one decides."""
+    votes: dict[str, int] = {}
+    doubted: set[str] = set()
+    for replica in voters(chunk):
+        vote = vote_of(replica)
+        if replica.doubted:
+            doubted.add(vote)
+        else:
+            votes[vote] = votes.get(vote, 0) + (_DECIDES if replica.trusted else 1)
+    for vote in doubted:
+        votes[vote] = votes.get(vote, 0) + 1
     return votes
 
 
@@ -64,16 +72,10 @@ def support(chunk: Chunk) -> list[Replica]:
     return [r for r in voters(chunk) if vote_of(r) == chunk.digest] if chunk.state == "accepted" else []
 
 
-def decides(chunk: Chunk, digest: str, quorum: int) -> bool:
-    """Whether a digest has the votes, or that of a trusted client."""
-    trusted = any(r.trusted and not r.doubted and vote_of(r) == digest for r in voters(chunk))
-    return trusted or votes_of(chunk)[digest] >= quorum
-
-
 def settle(chunk: Chunk) -> Chunk:
     """Decide what follows from the replicas as they are now."""
     votes = votes_of(chunk)
-    decided = next((digest for digest in votes if decides(chunk, digest, chunk.quorum)), None)
+    decided = next((digest for digest, count in votes.items() if count >= chunk.quorum), None)
     if decided is not None:
         return _accepted(chunk, decided)
     error = _hopeless(chunk, sum(not r.doubted for r in voters(chunk)))
@@ -86,11 +88,15 @@ def settle(chunk: Chunk) -> Chunk:
 def _accepted(chunk: Chunk, digest: str) -> Chunk:
     marks = chunk.quorum > 1
     judged = tuple(
-        replace(r, wrong=vote_of(r) != digest) if marks and r.state == "returned" and not r.again else r
+        replace(r, wrong=not r.wrong) if marks and _is_judged(r) and r.wrong == (vote_of(r) == digest) else r
         for r in end_leases(chunk).replicas
     )
     size = next(r.size for r in judged if not stands_aside(r) and r.state == "returned" and r.digest == digest)
     return replace(chunk, state="accepted", need=0, replicas=judged, digest=digest, size=size)
+
+
+def _is_judged(replica: Replica) -> bool:
+    return replica.state == "returned" and not replica.again
 
 
 def never_repeats(chunk: Chunk, results: int) -> bool:

@@ -337,37 +337,39 @@ _OF_OPEN = ("need", "barred", "by", "owners", "blocks", "leases", "blamed", "dif
 
 
 def _to_document(chunk: Chunk, mark: str) -> Document:
-    """Default values are left out: there may be 10^9 of them."""
+    """Default values are left out: there may be 10^9 of them. What the indexes ask is derived in the same write, so it
+    is never out of step."""
     document: Document = msgspec.to_builtins(chunk)
-    document |= {"_id": document.pop("id"), "state": chunk.state, "version": chunk.version}
-    derived = {**_asked_of_needy(chunk), **_asked_of_all(chunk), "mark": mark}
-    return document | {key: value for key, value in derived.items() if value}
+    document["_id"] = document.pop("id")
+    document["state"], document["version"] = chunk.state, chunk.version
+    if mark:
+        document["mark"] = mark
+    if leases := lifecycle.live_leases(chunk):
+        document["leases"] = leases
+    if chunk.need > 0:
+        document |= _asked_of_needy(chunk)
+    if chunk.state == "open":
+        document |= _true(blamed=lifecycle.blamed(chunk), differs=lifecycle.differs(chunk))
+    elif chunk.state == "accepted" and chunk.full:
+        alone = lifecycle.sole(chunk)
+        document |= {"sole": alone} if alone else _true(known=lifecycle.confirmed(chunk))
+    if wrong := lifecycle.newly_wrong(chunk):
+        document["wrong_clients"] = wrong
+    return document | {"changed": True} if lifecycle.changed(chunk) else document
+
+
+def _true(**facts: bool) -> Document:
+    return {name: True for name, fact in facts.items() if fact}
 
 
 def _asked_of_needy(chunk: Chunk) -> Document:
-    """What the index of chunks that need a replica asks: derived from the replicas in the same write, so never out of
-    step with them."""
-    if chunk.need < 1:
-        return {}
+    """Of a chunk that needs a replica: who may have it."""
     barred, others = lifecycle.barred_clients(chunk), lifecycle.participants(chunk)
     return {
         "barred": barred,
         "by": barred[0] if barred else _NOBODY,
         "owners": list({r.owner for r in others}),
         "blocks": list({r.block for r in others}),
-    }
-
-
-def _asked_of_all(chunk: Chunk) -> Document:
-    """The same, of the other indexes."""
-    return {
-        "leases": lifecycle.live_leases(chunk),
-        "blamed": lifecycle.blamed(chunk),
-        "sole": lifecycle.sole(chunk),
-        "known": lifecycle.confirmed(chunk),
-        "differs": lifecycle.differs(chunk),
-        "wrong_clients": lifecycle.newly_wrong(chunk),
-        "changed": lifecycle.changed(chunk),
     }
 
 

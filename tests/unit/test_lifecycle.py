@@ -256,7 +256,7 @@ class Life(RuleBasedStateMachine):
         for replica in self.chunk.replicas:
             if replica.state != "returned":
                 assert not replica.wrong
-            elif self.chunk.quorum > 1:
+            elif self.chunk.quorum > 1 or replica.canary:
                 assert replica.wrong == (replica.digest[0] != (self.chunk.digest or "?")[0])
             else:
                 assert not replica.wrong
