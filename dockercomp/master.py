@@ -7,11 +7,12 @@ from weakref import WeakSet
 
 from requests import Response
 
+from .protocol.people import AuditPage
 from .protocol.transport import Connection
 from .protocol.views import ChunkPage, ClientPage, JobPage, ResultFiles
 
 T = TypeVar("T")
-P = TypeVar("P", JobPage, ChunkPage, ClientPage, ResultFiles)
+P = TypeVar("P", JobPage, ChunkPage, ClientPage, ResultFiles, AuditPage)
 
 PAGE = 500
 

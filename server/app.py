@@ -39,6 +39,7 @@ from server.metrics import Metrics
 from server.naming import Names
 from server.people import People
 from server.plotting import Plotting
+from server.possession import Possession
 from server.rates import Limits, block_of
 from server.receipts import Receipts
 from server.results import Results
@@ -132,6 +133,7 @@ def make_services(settings: Settings) -> Services:
         submission=Submission(store, secrets.signing_seed, inputs.sources, private_urls=settings.private_urls),
         enrolment=Enrolment(store, public_key(secrets.signing_seed)),
         people=People(store),
+        possession=Possession(store),
         tokens=Tokens(store),
         audit=Audit(store),
         metrics=metrics,

@@ -9,18 +9,18 @@ from dockercomp.protocol.views import Forecast, StageView, SubmitRequest
 from server import plan, wants
 from server.describing import why_waiting
 from server.jobs import Submission
-from server.rights import Sees, everybodys
+from server.rights import EVERYTHING, Reach
 from server.running import running_job, unfit
 from server.store.connection import Document
 
 
 def forecast(
-    submission: Submission, owner: str, request: SubmitRequest, pool: Sequence[Document], sees: Sees = everybodys
+    submission: Submission, owner: str, request: SubmitRequest, pool: Sequence[Document], reach: Reach = EVERYTHING
 ) -> Forecast:
     """With the clients of `pool`. Raises InvalidJob, UnknownImage, as submitting it would."""
     check_spec(request.spec)
     spec = plan.explicit(request.spec)
-    outlook = submission.outlook(owner, spec, request, sees)
+    outlook = submission.outlook(owner, spec, request, reach)
     document: Document = {
         "_id": "(this job)",
         "state": "running",

@@ -17,7 +17,7 @@ from dockercomp.protocol.views import SubmitRequest
 from server import plan
 from server.listing import Listing
 from server.reuse import Reuse, recipe
-from server.rights import Sees, everybodys
+from server.rights import EVERYTHING, Reach
 from server.running import rules_of
 from server.scientists import Scientists
 from server.sources import Sources
@@ -42,10 +42,10 @@ class InputsOfJobs:
         self.listing = Listing(store, sources, private_urls=private_urls)
         self.reuse = Reuse(store, sources)
 
-    def seen_by(self, sees: Sees) -> "InputsOfJobs":
-        """The same for somebody for whom no other jobs exist: these cannot be inputs."""
+    def within(self, reach: Reach) -> "InputsOfJobs":
+        """The same for somebody for whom nothing else exists: it cannot be an input."""
         found = copy.copy(self)
-        found.listing = self.listing.seen_by(sees)
+        found.listing = self.listing.within(reach)
         return found
 
     def inputs_of(self, owner: str, recipe: str, spec: JobSpec, request: SubmitRequest) -> Document:
@@ -112,17 +112,17 @@ class Submission:
         self._scientists = Scientists(store)
         self._inputs = InputsOfJobs(store, sources, private_urls=private_urls)
 
-    def submit(self, owner: str, request: SubmitRequest, idempotency_key: str, sees: Sees = everybodys) -> Document:
-        """Store the job; of others' jobs only those that the submitter `sees` can be its inputs.
+    def submit(self, owner: str, request: SubmitRequest, idempotency_key: str, reach: Reach = EVERYTHING) -> Document:
+        """Store the job; it may read what is within the submitter's `reach`.
 
         Raises InvalidJob, UnknownImage. The same owner and key give the same job again.
         """
         check_spec(request.spec)
         spec = plan.explicit(request.spec)
-        if request.program and not self._store.blobs.has(request.program):
+        given = self._inputs.within(reach)
+        if request.program and not given.listing.has(request.program):
             raise InvalidJob("the job folder was not uploaded; upload it, then submit again")
         pin = self._pin(spec.image)
-        given = self._inputs.seen_by(sees)
         waits_for = given.listing.waits_for(request.inputs)
         made_by = recipe(spec, pin, request.program)
         inputs: Document = {"inputs": "", "stages": _stages_of(spec, 0)}
@@ -162,10 +162,10 @@ class Submission:
             return self._store.jobs.by_id(stored["_id"]) or stored
         return stored
 
-    def outlook(self, owner: str, spec: JobSpec, request: SubmitRequest, sees: Sees = everybodys) -> "Outlook":
+    def outlook(self, owner: str, spec: JobSpec, request: SubmitRequest, reach: Reach = EVERYTHING) -> "Outlook":
         """What is known of a job before it is submitted. Raises InvalidJob, UnknownImage."""
         pin = self._pin(spec.image)
-        listing = self._inputs.listing.seen_by(sees)
+        listing = self._inputs.listing.within(reach)
         waits_for = listing.waits_for(request.inputs)
         if waits_for:
             return Outlook(pin=pin, waits_for=waits_for)

@@ -15,7 +15,7 @@ from dockercomp.protocol.orders import NUMBER_SPLITS, InputSpec
 from dockercomp.protocol.remote import look
 from dockercomp.protocol.views import InputFile
 from server import splitting
-from server.rights import Sees, everybodys
+from server.rights import EVERYTHING, Reach
 from server.sections import directories
 from server.sources import Sources
 from server.store import Store
@@ -46,17 +46,21 @@ class Listing:
         self._store = store
         self._sources = sources
         self._private_urls = private_urls
-        self._sees: Sees = everybodys
+        self._reach = EVERYTHING
 
-    def seen_by(self, sees: Sees) -> "Listing":
-        """The same for somebody for whom no other jobs exist."""
+    def within(self, reach: Reach) -> "Listing":
+        """The same for somebody for whom nothing else exists."""
         found = copy.copy(self)
-        found._sees = sees
+        found._reach = reach
         return found
+
+    def has(self, digest: str) -> bool:
+        """Whether this upload is here, for whom the list is made."""
+        return self._store.blobs.has(digest) and self._reach.holds(digest)
 
     def _job(self, job: str) -> Document | None:
         found = self._store.jobs.by_id(job)
-        return found if found is not None and self._sees(found["owner"]) else None
+        return found if found is not None and self._reach.sees(found["owner"]) else None
 
     def waits_for(self, files: Sequence[InputFile]) -> list[str]:
         """Jobs among the inputs whose results are not there yet. Raises InvalidJob where one never will be."""
@@ -105,7 +109,7 @@ class Listing:
         return _Counted(self._extents(spec, given, here))
 
     def _read_list(self, digest: str) -> Iterator[InputFile]:
-        if not self._store.blobs.has(digest):
+        if not self.has(digest):
             raise InvalidJob("the list of inputs was not uploaded; upload it, then submit again")
         for number, line in enumerate(_lines(self._store.blobs.open(digest)), 1):
             try:
@@ -130,7 +134,7 @@ class Listing:
 
     def _uploaded(self, file: InputFile, sizes: dict[str, int]) -> Extent:
         if file.digest not in sizes:
-            sizes[file.digest] = self._store.blobs.received(file.digest) if self._store.blobs.has(file.digest) else -1
+            sizes[file.digest] = self._store.blobs.received(file.digest) if self.has(file.digest) else -1
         if not 0 <= file.offset <= file.offset + file.size <= sizes[file.digest]:
             raise InvalidJob(f"the input {file.name} was not uploaded whole; upload it, then submit again")
         return Extent(file.digest, file.size, Label(file.name), file.offset)

@@ -17,12 +17,16 @@ _OF_SCOPE: dict[Scope, frozenset[Scope]] = {
 }
 SCOPES: tuple[Scope, ...] = ("read", "submit", "admin")
 
-Sees = Callable[[str], bool]
-"""Whether jobs of this owner exist for somebody."""
+
+@dataclass(frozen=True)
+class Reach:
+    """What somebody's job may read: results of jobs of owners that it `sees`, uploads of digests that it `holds`."""
+
+    sees: Callable[[str], bool]
+    holds: Callable[[str], bool]
 
 
-def everybodys(owner: str) -> bool:
-    return True
+EVERYTHING = Reach(sees=lambda owner: True, holds=lambda digest: True)
 
 
 @dataclass(frozen=True)

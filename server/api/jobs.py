@@ -23,6 +23,7 @@ from server.api.auditing import note
 from server.api.responses import message
 from server.api.services import Caller, Services
 from server.forecast import forecast
+from server.rights import Reach
 from server.store.connection import Document
 from server.store.images import pin_of
 
@@ -30,13 +31,17 @@ from server.store.images import pin_of
 def submit(services: Services, caller: Caller, body: SubmitRequest) -> Response:
     key = request.headers.get("Idempotency-Key", "")[:128]
     services.allowances.check_job(caller.id, key)
-    document = services.submission.submit(caller.id, body, key, caller.rights.sees)
+    document = services.submission.submit(caller.id, body, key, _reach(services, caller))
     note(subject=document["_id"], detail=document["name"])
     return message(_view(services, document), 201, Location=f"/api/v1/jobs/{document['_id']}")
 
 
+def _reach(services: Services, caller: Caller) -> Reach:
+    return Reach(sees=caller.rights.sees, holds=services.possession.of(caller.id))
+
+
 def job_forecast(services: Services, caller: Caller, body: SubmitRequest) -> Forecast:
-    return forecast(services.submission, caller.id, body, _pool(services), caller.rights.sees)
+    return forecast(services.submission, caller.id, body, _pool(services), _reach(services, caller))
 
 
 def jobs(services: Services, caller: Caller, _: None) -> JobPage:
@@ -62,7 +67,7 @@ def images(services: Services, caller: Caller, _: None) -> ImageList:
 
 def image_register(services: Services, caller: Caller, body: ImageRegistration) -> Response:
     note(subject=body.name, detail=body.archive)
-    if not services.store.blobs.has(body.archive):
+    if not services.possession.holds(caller.id, body.archive):
         raise InvalidJob("the image's archive was not uploaded; upload it first")
     try:
         config_digest, platform = archive_pin(services.settings.home / "blobs" / body.archive[:2] / body.archive)

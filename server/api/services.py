@@ -17,6 +17,7 @@ from server.metrics import Metrics
 from server.naming import Names
 from server.people import People
 from server.plotting import Plotting
+from server.possession import Possession
 from server.rates import Limits, Pace
 from server.receipts import Receipts
 from server.results import Results
@@ -77,6 +78,7 @@ class Services:
     submission: Submission
     enrolment: Enrolment
     people: People
+    possession: Possession
     tokens: Tokens
     audit: Audit
     metrics: Metrics

@@ -19,15 +19,15 @@ _MOST_ASKED = 10_000
 def blob_status(services: Services, caller: Caller, _: None, digest: str) -> BlobStatus:
     check_digest(digest)
     _may_upload(services, caller, digest)
-    blobs = services.store.blobs
-    return BlobStatus(digest=digest, offset=blobs.received(digest), complete=blobs.has(digest))
+    if caller.kind == "user":
+        return services.possession.status(caller.id, digest)
+    return _status(services, digest)
 
 
 def blobs_missing(services: Services, caller: Caller, body: DigestList) -> DigestList:
     if len(body.digests) > _MOST_ASKED:
         raise BadRequest(f"ask for at most {_MOST_ASKED:,} blobs at once")
-    has = services.store.blobs.has
-    return DigestList(digests=[digest for digest in body.digests if not has(check_digest(digest))])
+    return DigestList(digests=services.possession.missing(caller.id, [check_digest(each) for each in body.digests]))
 
 
 def blob_put(services: Services, caller: Caller, _: None, digest: str) -> BlobStatus:
@@ -39,8 +39,15 @@ def blob_put(services: Services, caller: Caller, _: None, digest: str) -> BlobSt
     data = read_body()
     if request.headers.get("Content-Digest") != content_digest(data):
         raise ChecksumMismatch("the part is not what its Content-Digest says; nothing was stored, send it again")
-    received = services.store.blobs.append(digest, offset, size, data)
-    return BlobStatus(digest=digest, offset=received, complete=services.store.blobs.has(digest))
+    if caller.kind == "user":
+        return services.possession.take(caller.id, digest, offset, size, data)
+    services.store.blobs.append(digest, offset, size, data)
+    return _status(services, digest)
+
+
+def _status(services: Services, digest: str) -> BlobStatus:
+    blobs = services.store.blobs
+    return BlobStatus(digest=digest, offset=blobs.received(digest), complete=blobs.has(digest))
 
 
 def _may_upload(services: Services, caller: Caller, digest: str, size: int | None = None) -> None:

@@ -43,6 +43,9 @@ class BlobStore(Protocol):
     def received(self, digest: str) -> int:
         """Bytes of an unfinished upload; its size where the blob is whole; 0 where nothing is here."""
 
+    def same(self, digest: str, offset: int, data: bytes) -> bool:
+        """Whether these bytes are what is here at `offset`, of a whole blob or of an unfinished upload."""
+
     def append(self, digest: str, offset: int, size: int, data: bytes) -> int:
         """Add a part of an upload of `size` bytes in all; returns the bytes now received.
 
@@ -108,6 +111,13 @@ class DirectoryBlobs:
             except FileNotFoundError:
                 continue
         return 0
+
+    def same(self, digest: str, offset: int, data: bytes) -> bool:
+        for path in (self._path(digest), self._partial / check_digest(digest)):
+            with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+                file.seek(offset)
+                return file.read(len(data)) == data
+        return False
 
     def append(self, digest: str, offset: int, size: int, data: bytes) -> int:
         if len(data) > PART_LIMIT or offset + len(data) > size:

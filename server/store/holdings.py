@@ -6,7 +6,7 @@ from pymongo.database import Database
 
 from dockercomp.protocol.quotas import Amounts
 
-from .connection import Document, store_errors
+from .connection import QUICK, Document, store_errors
 
 
 class Holdings:
@@ -14,6 +14,7 @@ class Holdings:
 
     def __init__(self, database: Database[Document]) -> None:
         self._holdings = database["holdings"]
+        self._quick = self._holdings.with_options(write_concern=QUICK)
         self._quotas = database["quotas"]
         self._jobs, self._images, self._chunks = database["jobs"], database["images"], database["chunks"]
 
@@ -21,7 +22,21 @@ class Holdings:
         """Note an upload that begins; one round trip, safe to repeat."""
         document = {"person": person, "digest": digest, "size": size}
         with store_errors():
-            self._holdings.replace_one({"_id": f"{digest} {person}"}, document, upsert=True)
+            self._holdings.update_one(
+                {"_id": f"{digest} {person}"}, {"$set": document, "$setOnInsert": {"shown": 0}}, upsert=True
+            )
+
+    def show(self, person: str, digest: str, offset: int, end: int) -> None:
+        """This person has sent the bytes from `offset` to `end`; counts where they had sent all before."""
+        with store_errors():
+            self._quick.update_one({"_id": f"{digest} {person}", "shown": offset}, {"$set": {"shown": end}})
+
+    def shown(self, person: str, digests: Sequence[str]) -> dict[str, int]:
+        """Up to where this person has sent the bytes of these uploads, from their beginnings; of those that began."""
+        ids = [f"{digest} {person}" for digest in digests]
+        with store_errors():
+            found = self._holdings.find({"_id": {"$in": ids}, "shown": {"$exists": True}}, {"digest": 1, "shown": 1})
+            return {each["digest"]: int(each["shown"]) for each in found}
 
     def holds(self, person: str, digest: str) -> bool:
         with store_errors():

@@ -13,10 +13,11 @@ from werkzeug.test import TestResponse
 from dockercomp.protocol.errors import Conflict, Forbidden, InvalidJob, Unauthorized, Unavailable
 from dockercomp.protocol.messages import EnrolRequest
 from dockercomp.protocol.orders import InputSpec, JobSpec, ProgramSpec
+from dockercomp.protocol.parts import content_digest
 from dockercomp.protocol.people import ApiTokenAnswer, ApiTokenRequest, Identity, PasswordLink
 from dockercomp.protocol.views import InputFile, SubmitRequest
 from server.audit import Actor, Asked, Audit
-from server.rights import Rights
+from server.rights import Reach, Rights
 from server.store.audit import AuditLog
 from server.tokens import Tokens
 from tests.integration.people_parts import PASSWORD, World, world
@@ -86,6 +87,69 @@ def spec_of(split: Any, **changed: Any) -> JobSpec:
     return JobSpec(**{"name": "n", "image": "i", "input": given, "map": ProgramSpec(command=["true"]), **changed})
 
 
+def upload(here: World, caller: str, data: bytes, at: int = 0, size: int = -1, named: bytes | None = None) -> Any:
+    """Send `data` from byte `at` of the upload that `named`, or the data itself, is."""
+    whole = data if named is None else named
+    digest = hashlib.sha256(whole).hexdigest()
+    query = {"offset": at, "size": len(whole) if size < 0 else size}
+    headers = {"Content-Digest": content_digest(data), "Authorization": f"Bearer {here.callers[caller]}"}
+    path = f"/api/v1/blobs/{digest}"
+    return here.app.test_client().put(path, query_string=query, headers=headers, data=data, buffered=True)
+
+
+def test_knowing_a_digest_opens_nothing_that_another_uploaded(here: World) -> None:
+    data = secrets.token_bytes(3000)
+    digest = hashlib.sha256(data).hexdigest()
+    assert upload(here, "ada", data).json["complete"]
+    file = InputFile(name="data", digest=digest, size=len(data))
+    bodies = {
+        "input": SubmitRequest(spec=spec_of("bytes"), inputs=[file]),
+        "program": SubmitRequest(spec=spec_of("range"), program=digest),
+        "list": SubmitRequest(spec=spec_of("bytes"), input_list=digest),
+    }
+
+    def refused(caller: str) -> dict[str, bool]:
+        sent = {what: here.call("POST", "/api/v1/jobs", here.callers[caller], data=msgspec.json.encode(body))
+                for what, body in bodies.items()}  # fmt: skip
+        return {what: "was not uploaded" in answer.text for what, answer in sent.items()}
+
+    assert refused("eve") == {"input": True, "program": True, "list": True}
+    asked = here.call("POST", "/api/v1/blobs/missing", here.callers["eve"], json={"digests": [digest]})
+    assert asked.json["digests"] == [digest]
+    assert not here.call("GET", f"/api/v1/blobs/{digest}/status", here.callers["eve"]).json.get("complete")
+    register = {"name": "eves", "archive": digest, "size": len(data)}
+    answer = here.call("POST", "/api/v1/images", here.callers["eve"], json=register)
+    assert "was not uploaded" in answer.text
+
+    assert not any(refused("ada").values())
+
+
+def test_whoever_has_the_bytes_shows_them_once_to_the_last(here: World) -> None:
+    data = secrets.token_bytes(3000)
+    upload(here, "ada", data)
+    guesses = [
+        upload(here, "eve", b"", size=0, named=data),
+        upload(here, "eve", data[:1], size=1, named=data),
+        upload(here, "eve", data[-1:], at=2999, named=data),
+        upload(here, "eve", b"x" * 3000, named=data),
+    ]
+    assert not any(answer.json.get("complete") for answer in guesses)
+    assert guesses[-1].json["offset"] == 1, "what she has shown stays shown"
+    assert upload(here, "eve", data[1:], at=1, named=data).json["complete"]
+    asked = here.call("GET", f"/api/v1/blobs/{hashlib.sha256(data).hexdigest()}/status", here.callers["eve"])
+    assert asked.json["complete"] and asked.json["offset"] == 3000
+
+
+def test_who_finishes_what_another_began_shows_the_beginning_too(here: World) -> None:
+    data = secrets.token_bytes(3000)
+    assert upload(here, "ada", data[:2000], named=data).json["offset"] == 2000
+    assert upload(here, "eve", data[2000:], at=2000, named=data).json == {
+        "digest": hashlib.sha256(data).hexdigest(), "offset": 0, "complete": False,
+    }  # fmt: skip
+    assert upload(here, "eve", data, named=data).json["complete"]
+    assert upload(here, "ada", data[2000:], at=2000, named=data).json["complete"]
+
+
 def completed(here: World) -> str:
     job = here.master.submit(3, quorum=1)
     volunteer = here.volunteers["client"]
@@ -102,9 +166,9 @@ def test_anothers_result_cannot_be_an_input(here: World, listed: bool) -> None:
     request = SubmitRequest(spec=spec_of("lines"), inputs=[file])
     if listed:
         data = b'{"name": "theirs", "\\u006aob": "' + job.encode() + b'"}\n'
-        digest = here.store.blobs.put(data)
-        assert digest == hashlib.sha256(data).hexdigest()
-        request = SubmitRequest(spec=spec_of("lines"), input_list=digest)
+        request = SubmitRequest(spec=spec_of("lines"), input_list=hashlib.sha256(data).hexdigest())
+        for caller in ("eve", "ada", "root"):
+            upload(here, caller, data)
     body = msgspec.json.encode(request)
     for path in ("/api/v1/jobs", "/api/v1/forecast"):
         refused = here.call("POST", path, here.callers["eve"], data=body)
@@ -112,7 +176,7 @@ def test_anothers_result_cannot_be_an_input(here: World, listed: bool) -> None:
         assert here.call("POST", path, here.callers["root for own jobs"], data=body).status_code == 422
         assert here.call("POST", path, here.callers["ada"], data=body).status_code in (200, 201)
     with pytest.raises(InvalidJob):
-        here.master.submission.submit("eve", request, "", Rights("eve", "scientist").sees)
+        here.master.submission.submit("eve", request, "", Reach(Rights("eve", "scientist").sees, lambda _: True))
 
 
 def test_a_client_reads_programs_of_jobs_that_it_holds_leases_of(here: World) -> None:
