@@ -135,10 +135,11 @@ class People:
         return _view(_known(name, self._users.end_sessions(name)))
 
     def remove(self, name: str) -> PersonView:
-        """Sessions and tokens end at once, jobs stay. Raises NotFound, Conflict for the last admin."""
+        """Sessions, tokens and signing keys end at once, jobs stay. Raises NotFound, Conflict for the last admin."""
         self._keep_an_admin(name)
         found = _known(name, self._users.remove(name))
         self._store.credentials.remove_of(name)
+        self._store.scientist_keys.revoke_of(name, datetime.now(timezone.utc))
         return _view(found)
 
     def an_admin(self) -> str:

@@ -33,6 +33,11 @@ class ScientistKeys:
         with store_errors():
             return list(self._keys.find({} if owner is None else {"owner": owner}).sort("created", 1))
 
+    def revoke_of(self, owner: str, now: datetime) -> None:
+        """All keys of a person."""
+        with store_errors():
+            self._keys.update_many({"owner": owner, "revoked": {"$exists": False}}, {"$set": {"revoked": now}})
+
     def revoke(self, key: str, now: datetime) -> None:
         """From now on, or since it was revoked before."""
         with store_errors():

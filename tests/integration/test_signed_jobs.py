@@ -27,6 +27,7 @@ from dockercomp.protocol.scientists import KeyList, KeyRegistration, KeyView
 from dockercomp.protocol.signing import fingerprint, prove_possession, public_key, sign_order
 from dockercomp.protocol.transport import Connection
 from dockercomp.protocol.views import Explanation, Forecast, JobView, SubmitRequest
+from server.people import People
 from server.scientists import Scientists
 from server.store import Store
 from tests.integration.masters import RunningMaster, running_master
@@ -153,6 +154,15 @@ def test_a_revoked_key_signs_nothing_more(store: Store) -> None:
         master.submission.submit("ada", signed(request_of()), "")
     with pytest.raises(Forbidden, match="was revoked"):
         registered(store)
+
+
+def test_the_keys_of_a_person_who_is_removed_sign_nothing_more(store: Store) -> None:
+    people, scientists = People(store), registered(store)
+    for name in ("ada", "bob"):
+        people.add(name, "admin", "a password of theirs")
+    registered(store, EVE, "bob")
+    people.remove("ada")
+    assert [(view.owner, bool(view.revoked)) for view in scientists.keys(None)] == [("ada", True), ("bob", False)]
 
 
 def test_nobody_registers_anothers_key(store: Store) -> None:
