@@ -12,9 +12,8 @@ from .surroundings import Lookout
 
 log = logging.getLogger(__name__)
 
-LEAST_LEFT = 32 * MIB
-"""Bytes of the day's network volume below which no chunk is taken: a part for each thread that fetches, and some for
-bringing results."""
+LEAST_LEFT = 72 * MIB
+"""Bytes of the day's network volume below which no chunk is taken: less lets no part in for all threads that fetch."""
 _LEAST_ROOM = 16 * MIB
 
 

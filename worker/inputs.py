@@ -31,6 +31,8 @@ T = TypeVar("T")
 FETCHERS = 2
 _TRY_AGAIN_S = 600.0
 """Seconds for which a job is refused whose image or program could not be had."""
+_FLOWS_AGAIN_S = 60.0
+"""The same where the network's volume had no room: others' transfers may have held it."""
 
 
 class Images(Protocol):
@@ -140,7 +142,7 @@ class Inputs:
     def _beyond(self, job: str, error: Exception) -> None:
         """What the job needs is more than the volunteer's ceilings leave: nobody's fault, others may run it."""
         log.warning("job %s: %s", job, error)
-        self._jobs.refuse(job, str(error), _TRY_AGAIN_S)
+        self._jobs.refuse(job, str(error), _TRY_AGAIN_S if isinstance(error, NoRoom) else _FLOWS_AGAIN_S)
         self._leases.return_waiting([job])
 
     # --- images and programs ---

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from dockercomp.protocol.errors import DockercompError
 from dockercomp.protocol.messages import PART_LIMIT
 
 DAY = 24 * 3600.0
@@ -17,7 +18,13 @@ _UNSAVED = 2**20
 """Bytes after which the file is written at once; else with the next `save`."""
 
 
-class NetworkUsedUp(RuntimeError):
+OVERDRAFT = 0.25
+"""Of the limit, beyond it: for results of chunks that were taken before, and for staying in touch. Then all ends."""
+_ATTEMPTS = 3
+"""How often a part may come before it is given up, each time counted."""
+
+
+class NetworkUsedUp(DockercompError):
     """DC_NETWORK_PER_DAY would be exceeded; the message says so to whoever asks why."""
 
 
@@ -32,14 +39,20 @@ class Ledger:
         self._lock = threading.Lock()
 
     def count(self, size: int) -> None:
-        """So many bytes went to or from somebody."""
+        """So many bytes went to or from somebody. Raises NetworkUsedUp once the overdraft is used up as well."""
         with self._lock:
             bucket = int(self._clock() // BUCKET)
             self._buckets[bucket] = self._buckets.get(bucket, 0) + size
             self._unsaved += size
             full = self._unsaved >= _UNSAVED
+            over = self.limit and self._used() > self.limit * (1 + OVERDRAFT)
         if full:
             self.save()
+        if over:
+            raise NetworkUsedUp(
+                f"the volunteer's DC_NETWORK_PER_DAY of {self.limit} bytes is used up, and so is what is allowed beyond"
+                " it for bringing results"
+            )
 
     def used(self) -> int:
         """Bytes of the last 24 hours."""
@@ -68,7 +81,7 @@ class Ledger:
     def metered(self, parts: Iterator[bytes]) -> Iterator[bytes]:
         """Parts of at most PART_LIMIT, each asked for only while there is room. Raises NetworkUsedUp."""
         while True:
-            with self.reserved(PART_LIMIT):
+            with self.reserved(_ATTEMPTS * PART_LIMIT):
                 part = next(parts, None)
             if part is None:
                 return

@@ -65,6 +65,7 @@ class MasterClient:
         self._once().request("lease_pieces", lease="none")
 
     def _once(self) -> Connection:
+        self._count(0)  # raises where nothing may be sent any more
         if not hasattr(self._own, "once"):
             self._own.once = Connection(self.url, self._token, retries=0, pin=self._pin)
             self._own.once.count = self._count
@@ -72,6 +73,7 @@ class MasterClient:
         return connection
 
     def _patient(self) -> Connection:
+        self._count(0)
         if not hasattr(self._own, "patient"):
             self._own.patient = Connection(self.url, self._token, pin=self._pin)
             self._own.patient.count = self._count

@@ -19,7 +19,7 @@ PORT = 8080
 IDLE_MINUTES = 5.0
 """Of DC_WHEN_IDLE=yes."""
 LEAST_DISK = 64 * MIB
-LEAST_NETWORK = 64 * MIB
+LEAST_NETWORK = 128 * MIB
 """Less would not let one image, or a part for each thread that fetches, come in."""
 
 

@@ -110,7 +110,7 @@ def systemd(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     )
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
-    monkeypatch.setattr(service, "_unit_path", lambda _: unit)
+    monkeypatch.setattr(service, "_unit_path", lambda *_: unit)
     monkeypatch.setattr(service, "_scope", list)
     return unit
 
@@ -153,3 +153,18 @@ def test_what_systemd_refuses_is_told(home: Path, systemd: Path) -> None:
     (systemd.parents[2] / "fails").touch()
     with pytest.raises(ServiceError, match="systemctl daemon-reload: no"):
         service.start(home, {})
+
+
+def test_a_rootless_engine_is_a_unit_of_its_own_whose_limits_hold(
+    home: Path, systemd: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made_ready: list[Path] = []
+    monkeypatch.setattr(service.private_engine, "prepare", made_ready.append)
+    monkeypatch.setattr(service.private_engine, "wait", lambda _: "unix:///there")
+    service.engine(home)
+    text = systemd.read_text()
+    assert f"ExecStart={home}/env/bin/python -m dockercomp.machine.private_engine run" in text
+    assert "Delegate=yes" in text and f"Environment=DC_HOME={home}" in text
+    assert made_ready == [home]
+    assert asked(systemd) == ["daemon-reload", f"enable {systemd.name}", f"restart {systemd.name}"]
+    assert ("service", str(systemd)) in [(entry.kind, entry.name) for entry in manifest.entries(home)]

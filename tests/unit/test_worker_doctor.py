@@ -5,11 +5,14 @@ from pathlib import Path
 import pytest
 
 from dockercomp.machine.docker_host import NoEngineError, NoPermissionError
+from worker import status
+from worker.ceiling_check import ceilings, login
 from worker.consent import LOCKED, Consent
 from worker.describe import checks
 from worker.doctor import clock, consent_check, disk, engine_missing, engine_version
 from worker.limits import MIB
 from worker.limits_check import judge
+from worker.settings import Settings, read
 from worker.tasks import EngineFacts, Reading
 
 FACTS = EngineFacts(version="20.10.24+dfsg1", platform="linux/amd64", cgroup="v1", rootless=False, cpus=2, memory=2**30)
@@ -64,3 +67,36 @@ def test_what_jobs_may_have_is_said_and_what_cannot_be_bounded_is_a_warning() ->
     assert loose.result == "warn" and "make one up" in loose.finding and "DC_SCIENTISTS" in loose.todo
     tight = consent_check(Consent(signers="both", scientists=("ada",)), lambda _: ())
     assert tight.result == "ok" and "Runs the work of ada alone" in tight.finding
+
+
+def settings_with(home: Path, **values: str) -> Settings:
+    return read({"DC_HOME": str(home), "DC_CONFIGURATION": "/nonexistent", **values})
+
+
+def test_the_ceiling_is_shown_beside_what_is_used(tmp_path: Path) -> None:
+    wide = ceilings(settings_with(tmp_path))
+    assert wide.result == "ok" and "no limit set" in wide.finding
+    (tmp_path / "worker").mkdir()
+    status.write(tmp_path, status.Status(state="idle", disk_used=5 * MIB, network_used=100 * MIB))
+    narrow = ceilings(settings_with(tmp_path, DC_DISK="1GiB", DC_NETWORK_PER_DAY="128MiB", DC_HOURS="sat-sun"))
+    assert narrow.result == "warn" and "DC_NETWORK_PER_DAY" in narrow.todo
+    for part in ("disk 5 MiB used of 1024 MiB", "network 100 MiB in 24 hours of 128 MiB", "Hours: sat-sun"):
+        assert part in narrow.finding
+
+
+def test_a_login_that_cannot_be_used_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "auth.json"
+    found = settings_with(tmp_path, DC_REGISTRY_AUTH=str(file))
+    assert "no login" in login(found).finding
+    file.write_text('{"auths": {"r.example": {"auth": "YTpi"}}}')
+    file.chmod(0o644)
+    assert login(found).result == "warn" and "chmod 600" in login(found).finding
+    file.chmod(0o600)
+    assert "logged in to r.example" in login(found).finding
+
+
+def test_an_engine_that_enforces_nothing_fails_or_warns_as_the_volunteer_wants() -> None:
+    nothing = Reading(source="cgroup v1", cpu_seconds=1.0, memory_used=1)
+    refused, warned = judge(nothing, nothing), judge(nothing, nothing, "warn")
+    assert (refused.result, warned.result) == ("FAIL", "warn")
+    assert "none of them holds" in refused.finding and "DC_UNLIMITED=warn" in refused.todo
