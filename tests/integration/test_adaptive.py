@@ -149,6 +149,20 @@ def test_a_liar_among_new_clients_is_found_and_gets_no_more_of_the_job(master: M
     assert job_of(master, job)["state"] == "completed" and len(digests) == 60
 
 
+def test_a_reducers_result_is_always_checked(master: Master) -> None:
+    job = master.submit(20, verify=ADAPTIVE, reduce=True)
+    tried(master, job)
+    first, second = master.volunteer(), master.volunteer()
+    for volunteer in (first, second):
+        known(volunteer, job)
+    for _ in range(12):
+        for volunteer in (first, second):
+            volunteer.work(20)
+    (reducer,) = master.store.chunks.page(job, 1, "", "", 10)
+    assert (reducer.state, reducer.quorum, len(reducer.replicas)) == ("accepted", 2, 2)
+    assert job_of(master, job)["state"] == "completed"
+
+
 def test_a_result_of_a_trusted_client_decides(master: Master) -> None:
     job = master.submit(5, verify=VerifySpec(policy="quorum", quorum=3))
     mine = master.volunteer(token=master.token_of("ada", trusted=True))
