@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -166,7 +167,8 @@ def test_the_master_serves_it_with_its_address_and_only_a_link_has_the_token(mas
     assert "DC_SERVED_TOKEN=''" in plain
     linked = requests.get(f"{master.url}/installer.sh?token=abc", timeout=10).text
     assert "DC_SERVED_TOKEN='abc'" in linked
-    assert plain.replace(f"DC_SERVED_URL='{master.url}'", "DC_SERVED_URL=''") == (ROOT / "installer.sh").read_text()
+    assert re.search(r"^DC_SERVED_KEY='sha256:[0-9a-f]{64}'$", plain, re.MULTILINE)
+    assert re.sub(r"^(DC_SERVED_\w+)='.*'$", r"\1=''", plain, flags=re.MULTILINE) == (ROOT / "installer.sh").read_text()
 
 
 JOB = """
