@@ -1,6 +1,8 @@
 """The volunteer's house rules at work: looks around, and holds disk and network to what is allowed now."""
 
 import logging
+import os
+import time
 from datetime import datetime
 
 from . import permission
@@ -23,6 +25,7 @@ class House:
     def __init__(self, disk: Disk, ledger: Ledger, lookout: Lookout) -> None:
         self.disk, self.ledger, self._lookout = disk, ledger, lookout
         self._before = Verdict()
+        self._spent: tuple[float, float] | None = None
 
     def follow(self, wishes: Wishes) -> None:
         """These ceilings hold from now on."""
@@ -38,7 +41,7 @@ class House:
         return verdict
 
     def _look(self, wishes: Wishes, our_cpus: float, limits_hold: bool) -> Surroundings:
-        use = self._lookout.last_use(our_cpus) if wishes.idle_s is not None else None
+        use = self._lookout.last_use(our_cpus + self._own_cpus()) if wishes.idle_s is not None else None
         resumes = self.ledger.resumes(LEAST_LEFT)
         return Surroundings(
             now=datetime.now(),
@@ -49,6 +52,12 @@ class House:
             network_resumes=None if resumes is None else datetime.fromtimestamp(resumes),
             limits_hold=limits_hold,
         )
+
+    def _own_cpus(self) -> float:
+        """What this process and its children kept busy since the last look, in cores."""
+        now, spent = time.monotonic(), sum(os.times()[:4])
+        before, self._spent = self._spent, (now, spent)
+        return (spent - before[1]) / max(now - before[0], 0.001) if before else 0.0
 
     def _disk_full(self) -> str:
         try:

@@ -126,6 +126,7 @@ class ImageStore:
             if not self._from_registry(pin, tag, archive, claim):
                 _from_master(pin, fetch, tag, archive, other, claim)
             size = _measured(pin, archive, claim)
+            claim.grow(archive.stat().st_size)  # the engine unpacks the archive beside it before it takes the layers
             self._remember(pin, "", tag, size)
             self._engine.load_image(archive)
         engine_id = self._engine.image_id(tag)

@@ -269,7 +269,7 @@ def test_images_that_no_job_needs_make_room_the_longest_unused_first(
     for parcel in (first, second, first):
         store.ensure(parcel.pin, parcel.fetch)
     disk.measure()
-    disk.limit = disk.used() + 350_000
+    disk.limit = disk.used() + 500_000
     store.needed = lambda: {third.pin.config_digest}
     store.ensure(third.pin, third.fetch)
     there = [engine.image_id(parcel.pin.config_digest) is not None for parcel in (first, second, third)]

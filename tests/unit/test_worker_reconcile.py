@@ -1,11 +1,12 @@
 """The steps from what is to what is wanted, and the comparison that is called Verified."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dockercomp.protocol.messages import ContainerReport
-from worker.reconcile import Drain, Freeze, Keep, Open, Resize, SlotNow, Thaw, as_planned, steps
-from worker.tasks import Size
+from worker.reconcile import Drain, Freeze, Keep, Open, Resize, SlotNow, Thaw, as_planned, in_force, steps
+from worker.tasks import Reading, Size
 
 SMALL, LARGE = Size(cpus=0.5, memory=100, scratch=10), Size(cpus=1.0, memory=200, scratch=10)
 
@@ -70,3 +71,18 @@ def test_verified_means_read_back_as_planned() -> None:
     for field, value in (("cpus_limit", 1.0), ("memory_limit", 4096), ("cpus_limit", None), ("memory_limit", None)):
         changed = {name: getattr(report, name) for name in report.__struct_fields__} | {field: value}
         assert not as_planned(ContainerReport(**changed))
+
+
+@pytest.mark.parametrize(
+    ("reading", "holds"),
+    [
+        (Reading(cpus_limit=0.5, memory_limit=100, source="cgroup v1"), True),
+        (Reading(cpus_limit=0.5, memory_limit=None, source="cgroup v1"), False),
+        (Reading(cpus_limit=None, memory_limit=100, source="cgroup v2"), False),
+        (Reading(cpus_limit=2.0, memory_limit=100, source="cgroup v2"), False),
+        (Reading(cpus_limit=0.5, memory_limit=2**40, source="cgroup v1"), False),
+        (Reading(), True),
+    ],
+)
+def test_limits_that_are_not_in_force_are_noticed_by_reading_back(reading: Reading, holds: bool) -> None:
+    assert in_force(reading, Size(cpus=0.5, memory=60, scratch=40)) is holds
