@@ -19,7 +19,8 @@ _ENOUGH_RUNS = 3
 
 
 class Measuring:
-    """What is noted on a job: `samples` (eta), `pool` (its speed), `slow` (chunks that a second client may run)."""
+    """What is noted on a job: `samples` (eta), `pool` (its speed), `owners_able` (owners of clients that can run it),
+    `slow` (chunks that a second client may run)."""
 
     def __init__(self, store: Store, silent_after_s: float) -> None:
         self._store = store
@@ -67,4 +68,5 @@ def _measured(job: Document, pool: Sequence[Document], now: float) -> Document:
     return {
         "samples": [[each.at, each.stage, each.accepted, each.containers] for each in samples],
         "pool": msgspec.to_builtins(dealing.pool_of(speeds)),
+        "owners_able": len({client["owner"] for client in able}),
     }

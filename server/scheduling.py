@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
+from msgspec.structs import replace
+
 from dockercomp.protocol.orders import Independence, JobSpec
 from server import fairness, lifecycle
 from server.lifecycle import Chunk, Grantee
@@ -16,6 +18,8 @@ from server.store.connection import Document
 _MOST_SLOW = 64
 _MORE = 16
 """Open chunks that are looked at beyond those asked for, to choose the most independent."""
+_MOST_LEFT = 500
+"""Chunks of a job that were begun and are not accepted, up to which those of an owner are left to other owners."""
 _CANDIDATES = 8
 """Chunks with a known answer that are looked at for a canary."""
 _FRESH_STAGES = 3
@@ -77,7 +81,7 @@ class Scheduling:
         first = {job.id for job in fairness.first_served(jobs)}
         found: list[Chunk] = []
         for served_first in (True, False):
-            group = {job.id: self._grantee(client, job.spec) for job in jobs if (job.id in first) == served_first}
+            group = {job.id: self._asking(client, job) for job in jobs if (job.id in first) == served_first}
             if group and len(found) < share:
                 looked_at = share - len(found) + min(share, _MORE)
                 chunks = self._store.chunks.needing_replicas(group, looked_at)
@@ -201,8 +205,23 @@ class Scheduling:
         to, deadline = self._grantee(client, spec), client["seen"] + deadline_s(spec)
         return lifecycle.grant_again(chunk, to, nonce=secrets.token_hex(4), deadline=deadline, sync=sync)
 
+    def _asking(self, client: Document, job: RunningJob) -> Grantee:
+        """A client as a job sees it that looks for chunks others began."""
+        to = self._grantee(client, job.spec)
+        return replace(to, independent="owner") if to.independent == "client" and _left_to_others(job) else to
+
     def _grantee(self, client: Document, spec: JobSpec) -> Grantee:
         return grantee(client, spec, self._independent)
+
+
+def _left_to_others(job: RunningJob) -> bool:
+    """Whether another opinion is left to clients of other owners: there are some, and this one has fresh chunks to do,
+    so that nobody waits; but not where it gets too much for those."""
+    if not job.fresh or job.document.get("owners_able", 1) < 2:
+        return False
+    counters = job.document.get("counters", {})
+    begun = sum(stage["cursor"] for stage in job.stages)
+    return bool(begun - sum(counters.get(f"accepted_{n}", 0) for n in range(len(job.stages))) < _MOST_LEFT)
 
 
 def beside(job: Document) -> list[str]:

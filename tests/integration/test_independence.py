@@ -48,6 +48,34 @@ def test_the_more_independent_chunk_is_taken_first(master: Master) -> None:
     assert len({first.token, second.token, ""}) == 3
 
 
+def test_another_opinion_is_left_to_other_owners_while_there_is_fresh_work(master: Master, settings: Settings) -> None:
+    job = master.submit(60, verify=TWO)
+    ours = [master.volunteer(), master.volunteer()]
+    theirs = [master.volunteer(token=master.token_of("other"), address="198.51.100.1") for _ in range(2)]
+    master.store.jobs.note(job, {"owners_able": 2})
+    for _ in range(4):
+        for volunteer in (*ours, *theirs):
+            volunteer.work(5)
+    twice = [chunk for chunk in chunks_of(master, job) if len(chunk.replicas) == 2]
+    assert len(twice) > 10
+    assert all({r.owner for r in chunk.replicas} == {"lab", "other"} for chunk in twice)
+    for _ in range(20):
+        for volunteer in ours:
+            volunteer.work(10)
+    assert job_of(master, job)["stages"]["0"]["cursor"] == 60
+    left = [chunk for chunk in chunks_of(master, job) if chunk.state == "open"]
+    others = {volunteer.id for volunteer in theirs}
+    assert all(any(r.client in others for r in c.replicas) for c in left), "without fresh work ours do all the others"
+
+
+def test_of_how_many_owners_the_pool_is_noted(master: Master, settings: Settings) -> None:
+    job = master.submit(10, verify=TWO)
+    first, _ = master.volunteer(), master.volunteer(token=master.token_of("other"))
+    first.work(1)
+    Housekeeping(master.store, settings).round(client_of(first)["seen"])
+    assert job_of(master, job)["owners_able"] == 2
+
+
 @pytest.mark.parametrize("asked", ["owner", "address"])
 def test_where_it_is_required_nobody_dependent_gets_it_and_that_is_said(
     master: Master, settings: Settings, asked: str
