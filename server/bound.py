@@ -3,10 +3,10 @@
 A lie is a wrong result that was accepted, or offered, on its client's word alone. Each such result is checked with a
 chance of at least f, drawn after it came back, whatever its client does and knows. So the first L lies of a job,
 whoever told them and by whatever plan, are found out like L tosses of a coin of at least f: k lies of one client
-survive with a chance of at most (1 - f)^k, and at least a binomial of (L, f) is found. Its tails, inverted as by
-Clopper and Pearson, "The use of confidence or fiducial limits illustrated in the case of the binomial", Biometrika 26
-(1934), here for L where f is known, give limits of L that hold for any strategy. A client that was found out has all of
-its lies taken back, so the lies known of such clients are subtracted: what remains is that of clients never found out.
+survive with a chance of at most (1 - f)^k, and at least a binomial of (L, f) is found. Its tail, inverted as by Clopper
+and Pearson, "The use of confidence or fiducial limits illustrated in the case of the binomial", Biometrika 26 (1934),
+here for L where f is known, gives a limit of L that holds for any strategy. A client that was found out has all of its
+lies taken back, so the lies known of such clients are subtracted: what remains is that of clients never found out.
 
 Closing checks add a second limit. Each client's m unchecked results are closed by one more check, drawn among them:
 with k lies it fails with chance k/m. That n of them failed limits the sum of all k/m as for a Poisson variable
@@ -27,12 +27,13 @@ from typing import Literal
 import msgspec
 
 CONFIDENCE = 0.95
-_TAIL = (1 - CONFIDENCE) / 3
-"""Each of the three limits (one below, two above) fails with at most this chance, so all hold with CONFIDENCE."""
+METHOD = "lies found by random checks, binomial tail inverted (Clopper-Pearson 1934), and closing checks (Garwood 1936)"
+_TAIL = (1 - CONFIDENCE) / 2
+"""Each of the two limits fails with at most this chance, so both hold with CONFIDENCE."""
 _MOST = 1e15
 _EXACT = 2000
 """Lies found beyond which a limit is taken from the normal distribution: it differs by less than 1 % there."""
-_TAIL_SIGMAS = 2.13
+_TAIL_SIGMAS = 1.96
 
 Basis = Literal["none", "quorum", "adaptive"]
 
@@ -61,6 +62,7 @@ class Bound(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     share: float
     low: float
+    """Always 0: a check is drawn with a chance of f or more, so lies that were found need not stand for others."""
     high: float
 
 
@@ -75,10 +77,11 @@ def bound(evidence: Evidence) -> Bound:
     if here.closed:
         high = min(high, _lies_of(here.sole, _most_mean(here.failed_closings)))
     high = max(0.0, high)
-    low = min(high, max(0.0, fewest_lies(here.found, here.chance) - here.known))
     estimate = here.found / here.chance - here.known if here.chance > 0 else all_sole
-    share = min(high, max(low, estimate))
-    return Bound(share=share / here.accepted, low=low / here.accepted, high=high / here.accepted)
+    if here.closed:
+        estimate = min(estimate, _lies_of(here.sole, here.failed_closings))
+    share = min(high, max(0.0, estimate))
+    return Bound(share=share / here.accepted, low=0.0, high=high / here.accepted)
 
 
 def chance_for(target: float, chunks: int) -> float:
@@ -111,15 +114,6 @@ def most_lies(found: int, chance: float) -> float:
     if found > _EXACT:
         return (found + _TAIL_SIGMAS * sqrt(found) + 3) / chance
     return _last(lambda lies: _at_most(found, lies, chance) >= _TAIL, float(found))
-
-
-def fewest_lies(found: int, chance: float) -> float:
-    """The fewest lies that must have been told: with fewer, finding so many would have been unlikely."""
-    if not found or chance >= 1 or chance <= 0:
-        return float(found)
-    if found > _EXACT:
-        return max(float(found), (found - _TAIL_SIGMAS * sqrt(found)) / chance)
-    return _last(lambda lies: 1 - _at_most(found - 1, lies, chance) <= _TAIL, float(found - 1)) + 1
 
 
 def _most_mean(failed: int) -> float:

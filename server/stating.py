@@ -74,7 +74,8 @@ class Stating:
             opened_again=sum(each["opened"] for each in findings),
             closed=evidence.closed,
         )
-        return {key: value for key, value in msgspec.structs.asdict(stated).items() if value is not None}
+        plain = {key: value for key, value in msgspec.structs.asdict(stated).items() if value is not None}
+        return {**plain, "method": bound.METHOD}
 
     def _evidence(self, job: RunningJob, accepted: int, ended: bool) -> Evidence:
         basis = basis_of(job)
