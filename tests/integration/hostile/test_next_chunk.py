@@ -51,6 +51,13 @@ for place in ("/tmp", "/dev/shm", "/tmp/work", "/var/tmp", "/dev/mqueue", "/run"
     except OSError:
         pass
 """,
+    "names that clearing up would use": """
+import os
+for place in ("/tmp", "/dev/shm"):
+    for n in range(300):
+        os.makedirs(f"{place}/.dc-{n}/.dc-{n + 1}/.dc-{n}")
+        os.chmod(f"{place}/.dc-{n}/.dc-{n + 1}", 0), os.chmod(f"{place}/.dc-{n}", 0o500)
+""",
     "System V objects": CALL
     + """
 for mode in (0o1666, 0o1000):

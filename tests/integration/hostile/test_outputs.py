@@ -10,6 +10,7 @@ from dockercomp.protocol.orders import ProgramSpec, VerifySpec
 from server import comparators
 from tests.integration.docker_parts import MIB, files, order_of, payload, reason, task
 from tests.integration.hostile.lair import RUN_IT, Lair, bounded
+from worker import capture
 from worker.container import WarmContainer
 from worker.tasks import Outcome, Size
 
@@ -91,6 +92,25 @@ def test_a_million_files_are_refused_with_little_memory(
     with bounded(home, 64 * MIB):
         assert sentence in why(gathered(gatherer, MANY[what]))
     assert files(gathered(gatherer, "open('fine', 'w')")) == {"fine": b""}
+
+
+def test_a_file_that_grows_while_it_is_collected_is_no_result(lair: Lair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A function's process lives on: it may go on writing to what it left."""
+    monkeypatch.setattr(capture, "OUTPUT_LIMIT", 32 * MIB)
+    (lair.folder / "grows.py").write_text(
+        "import os, threading\n"
+        "def grow():\n"
+        "    for n in range(1 << 10):\n"
+        "        os.truncate('/tmp/work/a', n << 30)\n"
+        "def go(data):\n"
+        "    open('a', 'w').write('x')\n"
+        "    if data:\n"
+        "        threading.Thread(target=grow, daemon=True).start()\n"
+        "    return b''\n"
+    )
+    container = lair.container(order_of(ProgramSpec(function="grows:go", outputs=["a"])))
+    assert why(container.run(task(b"x"))).startswith(("the result is larger than", "a changed while it was collected"))
+    assert files(container.run(task())) == {"a": b"x"}
 
 
 @pytest.mark.parametrize("made", ["os.symlink('/etc/passwd', where)", "os.mkfifo(where)", "os.mkdir(where)", "pass"])
