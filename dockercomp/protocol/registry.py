@@ -23,7 +23,8 @@ from .registry_login import Login
 LARGEST_MANIFEST = 4 * 2**20
 LARGEST_CONFIG = 8 * 2**20
 MOST_LAYERS = 500
-_TIMEOUT_S = 30.0
+_TIMEOUT_S = (5.0, 30.0)
+"""To connect, and between two bytes: one that is out of reach must not hold up what the master would give."""
 _DOCKER_HUB = "docker.io"
 _INDEXES = ("application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json")
 _IMAGES = ("application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json")

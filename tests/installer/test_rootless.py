@@ -150,8 +150,12 @@ def test_install_work_and_removal_without_root(user: User, master: RunningMaster
         *("--host", "127.0.0.1", "--port", str(master.settings.port), "--token", master.enrolment_token()),
         DOCKER_HOST=roots,
         DC_CONTAINERS="1",
+        DC_DISK="8GiB",
+        DC_HOURS="mon-sun 00:00-24:00",
     )
     assert code == 0, said
+    written = (user.home / "configuration").read_text().splitlines()
+    assert {"DC_ROOTLESS=yes", "DC_DISK=8GiB", "DC_HOURS='mon-sun 00:00-24:00'"} <= set(written)
     own = f"unix://{user.home}/run/docker.sock"
     assert f"Docker Engine {ask(own, 'GET', '/version')['Version']} answers at {own}" in said
     assert "rootless" in said
