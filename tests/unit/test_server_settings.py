@@ -1,6 +1,7 @@
 """The master's settings: every key that is documented is read, changes something, and reaches its other processes."""
 
 import re
+import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -8,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from dockercomp.machine.configuration import ConfigurationError
+from server import launch, warnings
 from server import settings as settings_module
-from server import warnings
 from server.settings import KEYS, Settings, read
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -166,3 +167,10 @@ def test_plain_http_and_a_proxy_that_is_not_told_of_are_said_loudly() -> None:
 
 def test_an_address_of_version_6_is_put_in_brackets() -> None:
     assert read({"DC_HOST": "::1"}, Path("/nonexistent")).url == "http://[::1]:8080"
+
+
+def test_the_help_of_server_start_tells_every_option() -> None:
+    """The script answers --help by itself, before there is anything to ask."""
+    said = subprocess.run([ROOT / "server" / "start", "--help"], capture_output=True, text=True, check=True).stdout
+    for option in launch.main.params:
+        assert any(f" {name}" in said for name in option.opts), option.opts
