@@ -8,11 +8,13 @@ WAIT_S its word is taken, and the stated bound is as wide as it then is.
 
 from collections.abc import Sequence
 
-from dockercomp.protocol.orders import JobSpec
+from dockercomp.protocol.orders import Independence, JobSpec
 from server import lifecycle
 from server.amending import Amending
+from server.granting import grant
 from server.lifecycle import Chunk
-from server.running import able, rules_of, running_job
+from server.running import RunningJob, able_of, rules_of, running_job
+from server.scheduling import grantee
 from server.store import Store
 from server.store.connection import Document
 
@@ -21,8 +23,10 @@ WAIT_S = 60.0
 
 
 class Closing:
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, independent: Independence = "client") -> None:
+        """`independent`: the least that replicas must differ in, whatever their job asks for."""
         self._store = store
+        self._independent = independent
         self._amending = Amending(store)
 
     def closed(self, job: Document, spec: JobSpec, stage: int) -> bool:
@@ -41,14 +45,15 @@ class Closing:
 
     def give_up(self, jobs: Sequence[Document], now: float, silent_after_s: float) -> int:
         """Take the word of clients whose results nobody could check for WAIT_S; returns of how many."""
-        by_id = {job["_id"]: job for job in jobs}
-        waiting = [each for each in self._store.closings.asked_before(now - WAIT_S) if each["job"] in by_id]
+        ids = {job["_id"] for job in jobs}
+        waiting = [each for each in self._store.closings.asked_before(now - WAIT_S) if each["job"] in ids]
+        by_id = {job["_id"]: running_job(job) for job in jobs if waiting}
         pool = self._store.clients.alive_since(now - silent_after_s) if waiting else []
         chunks = {chunk.id: chunk for chunk in self._store.chunks.by_ids([each["chunk"] for each in waiting])}
         alone = [
             (each["_id"], chunk)
             for each in waiting
-            if (chunk := chunks.get(each["chunk"])) is not None and _nobody_can(chunk, by_id[each["job"]], pool)
+            if (chunk := chunks.get(each["chunk"])) is not None and self._nobody_can(chunk, by_id[each["job"]], pool)
         ]
         stored = {before.id for before, _ in self._amending.change([(c, lifecycle.let_be(c)) for _, c in alone])}
         given_up = [closing for closing, chunk in alone if chunk.id in stored]
@@ -64,7 +69,9 @@ class Closing:
         self._store.closings.move([each["_id"] for each in asked if each["chunk"] in done], "closed")
         return all(each["chunk"] in done for each in asked)
 
-
-def _nobody_can(chunk: Chunk, job: Document, pool: Sequence[Document]) -> bool:
-    others = set(able(running_job(job), pool)) - set(lifecycle.barred_clients(chunk))
-    return chunk.state == "open" and not others and not lifecycle.live_leases(chunk)
+    def _nobody_can(self, chunk: Chunk, job: RunningJob, pool: Sequence[Document]) -> bool:
+        """Whether it waits for a check, and nobody of the pool may do it."""
+        if chunk.state != "open" or chunk.need < 1:
+            return False
+        seekers = (grantee(client, job.spec, self._independent) for client in able_of(job, pool))
+        return not any(grant(chunk, each, nonce="", deadline=0.0) for each in seekers)

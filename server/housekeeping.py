@@ -66,7 +66,7 @@ class Housekeeping:
         self._stages = Stages(store, sources)
         self._reopening = Reopening(store)
         self._look_back, self._redoing = LookBack(store), Redoing(store, self._stages)
-        self._closing, self._bounds = Closing(store), Stating(store)
+        self._closing, self._bounds = Closing(store, settings.independent), Stating(store)
         self._measuring = Measuring(store, settings.silent_after_s)
         self._holding_back = HoldingBack(store, settings.quota)
         self._tidying = Tidying(store, sources, settings)

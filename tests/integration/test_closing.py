@@ -2,7 +2,7 @@
 
 import pytest
 
-from dockercomp.protocol.orders import ReduceSpec, VerifySpec
+from dockercomp.protocol.orders import Independence, ReduceSpec, VerifySpec
 from server import closing, lifecycle
 from server.settings import Settings
 from server.store import Store
@@ -70,11 +70,14 @@ def test_trusted_clients_are_not_closed(scene: Scene) -> None:
     assert scene.master.store.closings.of_job(job) == []
 
 
+@pytest.mark.parametrize("independent", ["client", "owner"])
 def test_where_nobody_else_can_check_the_job_ends_after_a_while_and_says_what_is_not_known(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, independent: Independence
 ) -> None:
-    job = scene.submit(5)
+    job = scene.submit(5, verify=VerifySpec(policy="adaptive", independent=independent))
     alone = scene.volunteer(right)
+    if independent == "owner":
+        scene.volunteer(right).work(0)  # of the same owner: it may not
     alone.work(5)
     alone.work(0)
     scene.look(2)
