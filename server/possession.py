@@ -1,7 +1,7 @@
 """Duty: who has shown to have the bytes of an upload.
 
-Digests are no secrets, receipts publish them. Whoever names one must have sent what it stands for, to the last byte, also
-where the master has it from another: so no digest opens others' data.
+Digests are no secrets, receipts publish them. Whoever names one must have sent what it stands for, to the last byte,
+also where the master has it from another: so no digest opens others' data.
 """
 
 from collections.abc import Callable, Sequence

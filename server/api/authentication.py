@@ -23,7 +23,8 @@ _ALLOWED: dict[Who, frozenset[str]] = {
 }
 _OF_A_JOB = ("job", "chunk", "subject")
 """Parts of a path that name a job, or something of one by an id that begins with the job's."""
-_JOB_ID = re.compile(r"j[0-9a-f]+")
+_JOB_ID = re.compile(r"j[0-9a-f]{10}")
+"""What a subject must look like to be a job: a client may be called `jeff`."""
 
 
 def admit(request: Request, services: Services, route: Route, parts: Mapping[str, str]) -> Caller:

@@ -207,6 +207,12 @@ def test_scientists_are_not_told_where_volunteers_are(here: World) -> None:
         assert (job in explained) is sees[1]
 
 
+def test_a_client_whose_name_looks_a_little_like_a_job_is_explained_to_scientists(here: World) -> None:
+    client = here.volunteers["client"].id
+    here.store.database["clients"].update_one({"_id": client}, {"$set": {"name": "jeff"}})
+    assert here.call("GET", "/api/v1/explain/jeff", here.callers["eve"]).json["subject"] == client
+
+
 # --- what ends, and when ---------------------------------------------------------------------------------------------
 
 
