@@ -18,7 +18,7 @@ from dockercomp.machine.home import write_private
 from dockercomp.machine.programs import Program
 from dockercomp.protocol.errors import DockercompError
 from dockercomp.protocol.people import ApiTokenRequest
-from dockercomp.protocol.signing import public_key
+from dockercomp.protocol.signing import fingerprint, public_key
 from dockercomp.protocol.transport import Connection
 from dockercomp.protocol.views import Health
 from server import signing_keys, tls, warnings
@@ -61,6 +61,7 @@ def start(settings: Settings, say: Say, *, new_key: bool = False) -> None:
             _prepare(settings, store)
             if new_key:
                 key = signing_keys.rotate(settings.home, store)
+                Audit(store).record(SERVER, "signing_key", fingerprint(key))
                 say(f"signing key  {key}\n             (new, and signed by the one before it)")
         supervisor.reload(settings.home, "server", [*programs, *_master(settings)])
         _wait_ready(settings)

@@ -16,6 +16,7 @@ from dockercomp.protocol.signing import fingerprint
 from dockercomp.protocol.transport import Connection
 from dockercomp.protocol.views import SubmitRequest
 from server import instance
+from server.audit import Asked, Audit
 from tests.integration.masters import RunningMaster, running_master
 from tests.integration.simulated import Master, Volunteer
 from tests.waiting import wait_until
@@ -161,6 +162,9 @@ def test_after_a_change_of_keys_old_and_new_receipts_are_verified(
     assert run("results", later, "--output", "new")[0] == 0
     after = run("master-key")[1].splitlines()[0]
     assert after != before
+    with running.store() as store:
+        entry = Audit(store).page(Asked(kind="signing_key")).entries[0]
+    assert (entry.person, entry.subject) == ("server", fingerprint(after))
     assert stated((tmp_path / "new" / "receipt.json").read_bytes()).master.key == after
     assert stated((tmp_path / "old" / "receipt.json").read_bytes()).master.key == before
     (tmp_path / "chain.json").write_text(run("master-key", "--json")[1])
