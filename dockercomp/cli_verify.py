@@ -111,6 +111,8 @@ def _newest(session: Session, found: Genuine) -> str:
         except NotFound:
             return f"the master has no job {job} (any more), so whether the receipt was superseded cannot be told"
     assert isinstance(newest.receipt, JobReceipt)
+    if not mine:
+        return "its job has ended since it was signed: fetch it again for its place in the job's receipt"
     if newest.body_digest == mine:
         return "it is the newest receipt of its job"
     because = f": {newest.receipt.because}" if newest.receipt.because else ""

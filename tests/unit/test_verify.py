@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -28,6 +28,7 @@ from dockercomp.protocol.receipts import (
     Vote,
 )
 from dockercomp.protocol.signing import fingerprint, public_key
+from tests.unit.fake_api import TOKEN, FakeMaster, serving
 
 SEED, OTHER, NEXT = b"1" * 32, b"2" * 32, b"3" * 32
 KEY = public_key(SEED)
@@ -326,6 +327,61 @@ def test_a_chunks_receipt_and_its_place_in_the_jobs(run: Run, receipt: Path, res
     )
     result.write_bytes(b"else")
     assert run(chunk, result, "--key", KEY)[0] == 1
+
+
+# --- online ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def master(run: Run, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeMaster]:
+    """A master that can be asked; `run` is told how to reach it."""
+    with serving() as found:
+        monkeypatch.setenv("DC_PORT", found.url.rpartition(":")[2])
+        monkeypatch.setenv("DC_API_TOKEN", TOKEN)
+        found.chain = keychain.KeyChain(key=KEY)
+        yield found
+
+
+def test_online_the_newest_receipt_is_told_from_one_whose_place_was_taken(
+    run: Run, receipt: Path, result: Path, master: FakeMaster
+) -> None:
+    master.receipt = receipt.read_bytes()
+    code, lines = run(receipt, result, "--key", KEY, "--online")
+    assert (code, lines[-1]) == (0, "it is the newest receipt of its job")
+    master.receipt = receipts.sign(job_receipt(edition=2, because="c1 was found wrong"), SEED)
+    code, lines = run(receipt, result, "--key", KEY, "--online")
+    assert (code, lines[-1]) == (
+        1,
+        "superseded: edition 2 of the receipt of job j1 has taken its place: c1 was found wrong",
+    )
+    master.receipt = None
+    code, lines = run(receipt, result, "--key", KEY, "--online")
+    assert (code, lines[-1]) == (
+        0,
+        "the master has no job j1 (any more), so whether the receipt was superseded cannot be told",
+    )
+
+
+def test_online_a_chunks_receipt_goes_with_its_jobs(
+    run: Run, receipt: Path, result: Path, master: FakeMaster, tmp_path: Path
+) -> None:
+    master.receipt = receipt.read_bytes()
+    digest = hashlib.sha256(receipts.opened(master.receipt).body.encode()).hexdigest()
+    for of, code, word in ((digest, 0, "the newest"), ("c" * 64, 1, "superseded"), ("", 0, "fetch it again")):
+        made = msgspec.structs.replace(chunk_receipt(), of=of)
+        path = written(tmp_path / "chunk.json", receipts.sign(made, SEED))
+        found = run(path, result, "--key", KEY, "--online")
+        assert (found[0], word in found[1][-1]) == (code, True), found
+
+
+def test_online_a_master_with_another_key_is_not_believed(
+    run: Run, receipt: Path, result: Path, master: FakeMaster
+) -> None:
+    master.receipt = receipt.read_bytes()
+    assert run(receipt, result, "--key", KEY, "--online")[0] == 0  # its key is noted now
+    master.chain = keychain.KeyChain(key=public_key(OTHER))
+    code, lines = run(receipt, result, "--key", KEY, "--online")
+    assert code == 4 and "shows another key" in lines[-1]
 
 
 # --- what it says of how a job was checked ---------------------------------------------------------------------------
