@@ -29,7 +29,6 @@ from dockercomp.protocol.messages import (
     Ack,
     Allocation,
     Ceiling,
-    Failure,
     Lease,
     Machine,
     RunningReport,
@@ -312,9 +311,7 @@ class SyncLoop:
         """Hold the lease, or give it straight back where its job is not run here."""
         parts = self._parts
         if self._quiet or parts.jobs.get(lease.job) is None:
-            why = parts.jobs.why_refused(lease.job)
-            failure = Failure(reason="refused", message=f"This worker refuses the job: {why}.") if why else None
-            parts.leases.post_unheld(lease.id, failure)
+            parts.leases.post_unheld(lease.id, None)  # why is told by refused_jobs: it is nobody's fault
         elif parts.leases.add(lease):
             parts.inputs.fetch(lease)
 

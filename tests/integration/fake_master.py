@@ -127,7 +127,10 @@ class FakeMaster:
 
     def _answer(self, request: m.SyncRequest) -> m.SyncAnswer:
         acks = [ack for report in request.results if (ack := self._take(report))]
-        leases = [self._lease(self.chunks.pop(0)) for _ in range(min(request.want, len(self.chunks)))]
+        refused = {each.job for each in request.refused_jobs}
+        taken = [chunk for chunk in self.chunks if chunk.job not in refused][: request.want]
+        self.chunks = [chunk for chunk in self.chunks if not any(chunk is each for each in taken)]
+        leases = [self._lease(chunk) for chunk in taken]
         jobs = {lease.job for lease in leases} - set(request.known_jobs)
         return m.SyncAnswer(
             protocol=m.PROTOCOL,
