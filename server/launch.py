@@ -15,7 +15,7 @@ from server import demo, instance, packages
 from server.instance import InstanceError
 from server.packages import PackagingError
 from server.settings import Settings, read
-from server.signing_keys import NotItsKey
+from server.signing_keys import KeyStays
 from server.store.connection import StoreRefused
 from server.store.mongod import MongodError
 from server.tls import CertificateError
@@ -24,7 +24,7 @@ _ROOT = Path(__file__).resolve().parents[1]
 
 FAILURES = (
     ConfigurationError, HomeInUseError, SupervisorError, DockercompError, InstanceError, PackagingError, MongodError,
-    StoreRefused, demo.DemoError, CertificateError, NotItsKey,
+    StoreRefused, demo.DemoError, CertificateError, KeyStays,
 )  # fmt: skip
 
 

@@ -31,16 +31,22 @@ class Keys:
         return KeyChain(key=found.get("public_key", ""), links=links)
 
 
-class NotItsKey(RuntimeError):
-    """The key under DC_HOME is not that of the database's master."""
+class KeyStays(RuntimeError):
+    """The key cannot be changed; the message says why and what to do."""
 
 
 def rotate(home: Path, store: Store) -> str:
-    """Give the master of `home` a new key; returns it. Every master must be stopped. Raises NotItsKey."""
+    """Give the master of `home` a new key; returns it. Every master must be stopped. Raises KeyStays."""
+    holder = store.duties.holder("housekeeping")
+    if holder:
+        raise KeyStays(
+            f"another master of this database runs ({holder}) and would go on signing with the old key: stop all"
+            " masters; one that was killed counts as running for some seconds more"
+        )
     finish(home, store)
     old = _seed(home / "secrets" / _KEY)
     if store.duties.installation().get("public_key") != public_key(old):
-        raise NotItsKey(
+        raise KeyStays(
             f"the signing key in {home / 'secrets'} is not the one that this database's master signs with, so it cannot"
             " be changed here: use the DC_HOME that the master runs with"
         )

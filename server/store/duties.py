@@ -35,6 +35,12 @@ class Duties:
                 {"_id": duty, "$expr": {"$or": [mine, free]}}, [{"$set": change}], return_document=ReturnDocument.AFTER
             )
 
+    def holder(self, duty: str) -> str:
+        """Who holds the duty now; empty where nobody does. One round trip."""
+        held = {"_id": duty, "$expr": {"$gt": ["$until", DATABASE_TIME]}}
+        with store_errors():
+            return str((self._duties.find_one(held) or {}).get("holder", ""))
+
     def give_up(self, duty: str, holder: str) -> None:
         """Let another process take it at once."""
         with store_errors():

@@ -9,7 +9,7 @@ from dockercomp.protocol.messages import SignedOrder
 from dockercomp.protocol.signing import order_is_genuine, public_key
 from server import signing_keys
 from server.settings import Settings, read_secrets
-from server.signing_keys import Keys, NotItsKey
+from server.signing_keys import Keys, KeyStays
 from server.store import Store
 from tests.integration.simulated import Master
 
@@ -94,6 +94,16 @@ def test_a_master_with_another_key_does_not_change_it(store: Store, home: Path, 
     other = tmp_path / "other"
     read_secrets(other)
     before = Keys(store).chain()
-    with pytest.raises(NotItsKey, match="not the one that this database's master signs with"):
+    with pytest.raises(KeyStays, match="not the one that this database's master signs with"):
         signing_keys.rotate(other, store)
     assert Keys(store).chain() == before
+
+
+def test_the_key_stays_while_another_master_runs(store: Store, home: Path) -> None:
+    before = key_of(home)
+    store.duties.hold("housekeeping", "elsewhere/7", 60)
+    with pytest.raises(KeyStays, match="another master of this database runs \\(elsewhere/7\\)"):
+        signing_keys.rotate(home, store)
+    assert key_of(home) == Keys(store).chain().key == before
+    store.duties.give_up("housekeeping", "elsewhere/7")
+    assert signing_keys.rotate(home, store) == key_of(home) != before
