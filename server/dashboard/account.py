@@ -45,8 +45,8 @@ def make(services: Services) -> Blueprint:
     def page(status: int = 200, **changed: Any) -> Response:
         """The page, with forms as they were sent and what was made."""
         forms = {"form": ChangePasswordForm(formdata=None), "token_form": TokenForm(formdata=None)} | changed
-        tokens = services.tokens.all(current_user.id)
-        return Response(render_template("dashboard/account.html", tokens=tokens, **forms), status)
+        tokens, has = services.tokens.all(current_user.id), services.allowances.view(current_user.id)
+        return Response(render_template("dashboard/account.html", tokens=tokens, has=has, **forms), status)
 
     @pages.get("")
     def account() -> Response:

@@ -55,6 +55,19 @@ def run(master: RunningMaster, tmp_path: Path) -> Run:
     return run
 
 
+def test_a_quota_is_given_and_shown_with_what_is_used(run: Run) -> None:
+    mine = run("quota")
+    assert mine.returncode == 0 and "no bound" in mine.stdout, mine.stderr
+    given = run("quota", "admin", "--jobs", 7, "--stored", "2GiB", "--json")
+    assert json.loads(given.stdout)["quota"] == {"jobs": 7, "stored": 2 << 30}
+    kept = json.loads(run("quota", "admin", "--images", 3, "--json").stdout)["own"]
+    assert (kept["jobs"], kept["images"]) == (7, 3)
+    back = json.loads(run("quota", "admin", "--default", "--json").stdout)
+    assert "jobs" not in back["quota"]
+    assert "must be a whole number" in run("quota", "admin", "--jobs", "many").stderr
+    assert "nobody of the name" in run("quota", "who").stderr
+
+
 def test_pairs_of_numbers_come_back_as_verified_sums_in_order(lent: None, run: Run, tmp_path: Path) -> None:
     source = random.Random(5)
     pairs = [(source.randint(-(10**12), 10**12), source.randint(-(10**12), 10**12)) for _ in range(120_000)]
