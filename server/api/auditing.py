@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import msgspec
 from flask import g
 
-from dockercomp.protocol.errors import BadRequest, DockercompError
+from dockercomp.protocol.errors import BadRequest, Busy, DockercompError
 from server.api.services import Caller, Services
 
 
@@ -34,6 +34,9 @@ def entry(services: Services, kind: str, parts: Mapping[str, str]) -> Iterator[N
     g.audit = found = _Open(subject=next(iter(parts.values()), ""))
     try:
         yield
+    except Busy:
+        kind = ""  # nothing was done, and a limit on requests must not cost a write each
+        raise
     except Exception as error:
         found.outcome = _code(error)
         raise

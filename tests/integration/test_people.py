@@ -474,6 +474,13 @@ def test_changes_and_refused_ones_are_in_the_log_with_their_token(here: World) -
     assert entry.by in {each["id"] for each in mine} and entry.address == "127.0.0.1"
 
 
+def test_what_came_too_often_costs_no_entry(here: World) -> None:
+    path, token = "/api/v1/login-links", here.callers["root"]
+    statuses = {here.call("POST", path, token).status_code for _ in range(61)}
+    assert statuses == {201, 429}
+    assert len(audited(here, kind="login_link")) == 60
+
+
 def test_the_log_is_read_a_page_at_a_time_and_by_what_is_asked(here: World) -> None:
     log = Audit(here.store)
     for number in range(7):
