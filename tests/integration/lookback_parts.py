@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -111,3 +112,37 @@ def lying(*indexes: int, answer: bytes = b"-1\n") -> Program:
 
 def truth(numbers: int) -> bytes:
     return b"".join(b"%d\n" % n for n in range(numbers))
+
+
+class Died(Exception):
+    """The process is gone."""
+
+
+def dying(monkeypatch: pytest.MonkeyPatch, store: Store, writes: int) -> Callable[[], None]:
+    """Let so many writes through and fail each one after them; returns what ends that."""
+    left = [writes]
+
+    def counting(real: Callable[..., Any]) -> Callable[..., Any]:
+        def write(*arguments: Any, **named: Any) -> Any:
+            if left[0] <= 0:
+                raise Died
+            left[0] -= 1
+            return real(*arguments, **named)
+
+        return write
+
+    for owner, names in (
+        (store.chunks, ("compare_and_set",)),
+        (store.findings, ("note", "move", "opened")),
+        (store.editions, ("review", "withdraw", "reviewed", "warn")),
+        (store.closings, ("forget",)),
+        (store.jobs, ("note",)),
+        (store.clients, ("found_wrong", "cleared")),
+    ):
+        for name in names:
+            monkeypatch.setattr(owner, name, counting(getattr(owner, name)))
+
+    def revive() -> None:
+        left[0] = 10**9
+
+    return revive

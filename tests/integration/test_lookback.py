@@ -1,8 +1,5 @@
 """Looking back: once a client is found wrong, nothing that rests on its word stays unless others confirm it."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
-
 import pytest
 
 from server import lifecycle
@@ -11,7 +8,7 @@ from server.lookback import LookBack
 from server.settings import Settings
 from server.store import Store
 from server.store.connection import Document
-from tests.integration.lookback_parts import Scene, lying, right, truth
+from tests.integration.lookback_parts import Died, Scene, dying, lying, right, truth
 from tests.integration.simulated import Volunteer
 
 
@@ -141,44 +138,6 @@ def test_a_finding_is_taken_back_when_those_who_outvoted_the_client_are_found_wr
 
 
 # --- deaths ---------------------------------------------------------------------------------------------------------
-
-
-class Died(Exception):
-    """The process is gone."""
-
-
-def dying(monkeypatch: pytest.MonkeyPatch, store: Store, writes: int) -> Callable[[], None]:
-    """Let so many writes through and fail each one after them; returns what ends that."""
-    left = [writes]
-
-    def counting(real: Callable[..., Any]) -> Callable[..., Any]:
-        def write(*arguments: Any, **named: Any) -> Any:
-            if left[0] <= 0:
-                raise Died
-            left[0] -= 1
-            return real(*arguments, **named)
-
-        return write
-
-    with monkeypatch.context() as patch:
-        patches: Sequence[tuple[object, str]] = [
-            (store.chunks, "compare_and_set"),
-            (store.findings, "note"),
-            (store.findings, "move"),
-            (store.findings, "opened"),
-            (store.editions, "review"),
-            (store.editions, "withdraw"),
-            (store.editions, "reviewed"),
-            (store.clients, "found_wrong"),
-        ]
-        for owner, name in patches:
-            monkeypatch.setattr(owner, name, counting(getattr(owner, name)))
-        del patch
-
-    def revive() -> None:
-        left[0] = 10**9
-
-    return revive
 
 
 @pytest.mark.parametrize("writes", range(8))

@@ -1,5 +1,7 @@
 """What read a result that turned out to be wrong is run anew: reducers, flat and in trees, and other jobs."""
 
+from contextlib import suppress
+
 import msgspec
 import pytest
 from msgspec.structs import replace
@@ -7,11 +9,14 @@ from msgspec.structs import replace
 from dockercomp.protocol.messages import Lease
 from dockercomp.protocol.orders import InputSpec, JobSpec, ProgramSpec, ReduceSpec, VerifySpec
 from dockercomp.protocol.views import InputFile, SubmitRequest
+from server.housekeeping import Housekeeping
 from server.lifecycle import Replica
+from server.lookback import LookBack
+from server.redoing import Redoing
 from server.settings import Settings
 from server.store import Store
 from server.store.connection import Document
-from tests.integration.lookback_parts import Scene, lying, right, truth
+from tests.integration.lookback_parts import Died, Scene, dying, lying, right, truth
 from tests.integration.simulated import Program, Volunteer
 
 
@@ -38,6 +43,13 @@ def adding(scene: Scene, map_: Program = right) -> Program:
 def liar_and_others(scene: Scene, *lies: int) -> tuple[Volunteer, Volunteer, Volunteer]:
     first = scene.volunteer(adding(scene, lying(*lies)))
     return first, scene.volunteer(adding(scene)), scene.volunteer(adding(scene))
+
+
+def unnoticed(scene: Scene, job: str, liar: Volunteer, other: Volunteer) -> bytes:
+    """The liar does the whole map, and comes through; reducers are always checked."""
+    liar.work(50)
+    liar.work(0)
+    return scene.complete(job, liar, other)
 
 
 def find_wrong(scene: Scene, job: str, who: Volunteer) -> None:
@@ -68,7 +80,7 @@ def test_reducers_that_ran_on_a_wrong_result_run_anew_and_the_completed_job_give
     unclosed(scene, monkeypatch)
     job = scene.submit(10, reduce=ReduceSpec(command=["sum"]))
     liar, one, two = liar_and_others(scene, 4)
-    assert scene.complete(job, liar) == b"%d\n" % (sum(range(10)) - 4 - 1)
+    assert unnoticed(scene, job, liar, one) == b"%d\n" % (sum(range(10)) - 4 - 1)
     first = scene.job(job)["result"]
     find_wrong(scene, job, liar)
     scene.look()
@@ -85,7 +97,7 @@ def test_a_completed_job_whose_results_are_all_confirmed_gives_the_same_result_a
     unclosed(scene, monkeypatch)
     job = scene.submit(10, reduce=ReduceSpec(command=["sum"]))
     liar, one, two = liar_and_others(scene)
-    before = scene.complete(job, liar)
+    before = unnoticed(scene, job, liar, one)
     reducer = scene.chunk(job, 0, 1)
     find_wrong(scene, job, liar)
     scene.look()
@@ -133,7 +145,7 @@ def test_of_a_tree_only_what_read_a_changed_result_runs_anew(
     unclosed(scene, monkeypatch)
     job = scene.submit(12, reduce=ReduceSpec(command=["sum"], fan_in=3))
     liar, one, two = liar_and_others(scene, *lies)
-    assert scene.complete(job, liar) != b"%d\n" % sum(range(12))
+    assert unnoticed(scene, job, liar, one) != b"%d\n" % sum(range(12))
     find_wrong(scene, job, liar)
     scene.look()
     assert scene.complete(job, one, two) == b"%d\n" % sum(range(12))
@@ -155,12 +167,39 @@ def test_a_reducer_that_gives_the_same_again_ends_it(scene: Scene, monkeypatch: 
     job = scene.submit(12, reduce=ReduceSpec(command=["max"], fan_in=3))
     liar = scene.volunteer(largest(lying(6)))
     one, two = scene.volunteer(largest(right)), scene.volunteer(largest(right))
-    assert scene.complete(job, liar) == b"11\n"
+    assert unnoticed(scene, job, liar, one) == b"11\n"
     find_wrong(scene, job, liar)
     scene.look()
     assert scene.complete(job, one, two) == b"11\n"
     redone = {(chunk.stage, chunk.index) for chunk in scene.chunks(job, None) if chunk.redone}
     assert redone == {(1, 2)}, "the next stage read the same number, and was left alone"
+
+
+@pytest.mark.parametrize("fan_in", [0, 3])
+@pytest.mark.parametrize("writes", range(0, 12, 2))
+def test_a_correction_that_is_killed_at_any_write_is_completed_by_the_next_holder(
+    scene: Scene, settings: Settings, monkeypatch: pytest.MonkeyPatch, writes: int, fan_in: int
+) -> None:
+    unclosed(scene, monkeypatch)
+    job = scene.submit(9, reduce=ReduceSpec(command=["sum"], fan_in=fan_in))
+    liar, one, two = liar_and_others(scene, 4)
+    unnoticed(scene, job, liar, one)
+    find_wrong(scene, job, liar)
+    revive = dying(monkeypatch, scene.master.store, writes)
+    for _ in range(3):
+        with suppress(Died):
+            LookBack(scene.master.store).round(scene.master.store.jobs.running())
+    left = scene.master.store.findings.of_job(job)
+    revive()
+    scene.look()
+    for each in (one, two, one, two):
+        each.work(20)
+    revive = dying(monkeypatch, scene.master.store, writes)
+    with suppress(Died):
+        Redoing(scene.master.store, scene.housekeeping._stages).round(scene.master.store.jobs.running())
+    revive()
+    scene.housekeeping = Housekeeping(scene.master.store, settings)
+    assert scene.complete(job, one, two) == b"%d\n" % sum(range(9)), left
 
 
 def test_results_that_another_job_took_over_are_computed_anew(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
