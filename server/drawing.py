@@ -20,18 +20,15 @@ class Draw:
 
     def __init__(self, secret: bytes, client: Document, jobs: Mapping[str, RunningJob]) -> None:
         self._secret, self._client, self._jobs = secret, client, jobs
-        self._chances: dict[str, tuple[float, float]] = {}
+        self._chances: dict[tuple[str, bool], tuple[float, float]] = {}
 
     def check(self, chunk: Chunk, lease: str) -> bool:
-        """Whether the single result of a lease is to be checked by another client. A reducer's always is, as a whole
-        result rests on it, but for a trusted client's."""
+        """Whether the single result of a lease is to be checked by another client."""
         if not chunk.full:
             return False
-        if chunk.stage > 0:
-            return not self._client.get("trusted")
         if chunk.job not in self._jobs:
             return True
-        return trust.drawn(self._secret, lease, self._chances_of(chunk.job)[0])
+        return trust.drawn(self._secret, lease, self._chances_of(chunk.job, chunk.stage)[0])
 
     def canaries(self, reports: Sequence[ResultReport]) -> list[tuple[str, int]]:
         """(job, stage) of each canary that is due for these results; almost always none."""
@@ -45,20 +42,22 @@ class Draw:
         running = self._jobs.get(job)
         if running is None or not stage.isdecimal() or not is_adaptive(running.spec, int(stage)):
             return False
-        return trust.drawn(self._secret, f"canary after {lease}", self._chances_of(job)[1])
+        return trust.drawn(self._secret, f"canary after {lease}", self._chances_of(job, int(stage))[1])
 
-    def _chances_of(self, job: str) -> tuple[float, float]:
+    def _chances_of(self, job: str, stage: int) -> tuple[float, float]:
         """Of a check and of a canary."""
-        if job not in self._chances:
-            reputation, terms = reputation_of(self._client, job), terms_of(self._jobs[job])
-            self._chances[job] = trust.chance(reputation, terms), trust.canary_chance(reputation, terms)
-        return self._chances[job]
+        key = job, stage > 0
+        if key not in self._chances:
+            reputation, terms = reputation_of(self._client, job), terms_of(self._jobs[job], stage)
+            self._chances[key] = trust.chance(reputation, terms), trust.canary_chance(reputation, terms)
+        return self._chances[key]
 
 
-def terms_of(job: RunningJob) -> Terms:
-    """What an adaptive job asks of checks now."""
+def terms_of(job: RunningJob, stage: int = 0) -> Terms:
+    """What an adaptive job asks of checks of a stage's results now."""
     verify, chunks = job.spec.verify, sum(stage["total"] for stage in job.stages)
     return Terms(
         floor=max(verify.floor, bound.chance_for(verify.target_error, chunks)),
         trial=on_trial(job),
+        whole=stage > 0,
     )

@@ -86,6 +86,8 @@ class Terms(msgspec.Struct, frozen=True):
     """Least chance of a check, 0 to 1: its `floor`, or what its `target_error` needs where that is more."""
     trial: bool = False
     """Whether it is on trial: fewer than TRIAL of its chunks agreed."""
+    whole: bool = False
+    """Whether a whole result rests on this chunk, a reducer's: it is always checked."""
 
 
 def standing(record: Record) -> int:
@@ -99,7 +101,7 @@ def chance(reputation: Reputation, terms: Terms) -> float:
     if reputation.trusted:
         return 0.0
     new = _is_new(reputation.job, NEW_TO_JOB) or _is_new(reputation.client, NEW)
-    if terms.trial or reputation.found or new or (reputation.owner and _is_new(reputation.owner, NEW)):
+    if terms.trial or terms.whole or reputation.found or new or (reputation.owner and _is_new(reputation.owner, NEW)):
         return 1.0
     known = (reputation.job, reputation.client, *([reputation.owner] if reputation.owner else []))
     return min(1.0, max(FLOOR, terms.floor, 1 / min(map(standing, known))))

@@ -58,8 +58,8 @@ def test_the_chance_falls_with_agreements_to_the_floor() -> None:
     assert by_count == [0.1, 0.05, 0.025, 0.02, 0.02]
 
 
-def test_a_job_on_trial_is_checked_whoever_computes_it() -> None:
-    assert trust.chance(KNOWN, Terms(trial=True)) == 1
+def test_a_job_on_trial_and_a_reducer_are_checked_whoever_computes_them() -> None:
+    assert trust.chance(KNOWN, Terms(trial=True)) == trust.chance(KNOWN, Terms(whole=True)) == 1
 
 
 def test_one_wrong_result_ends_a_long_good_record_and_makes_the_next_one_harder() -> None:
