@@ -1,16 +1,20 @@
 """Single results, checked by chance: who is new always, who is known seldom, who was found wrong not at all."""
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
+from dockercomp.machine.configuration import ConfigurationError
 from dockercomp.protocol.messages import Lease
 from dockercomp.protocol.orders import VerifySpec
 from server import lifecycle
 from server.housekeeping import Housekeeping
 from server.lifecycle import Chunk
-from server.settings import Settings
-from server.store import Store
+from server.settings import Settings, read_secrets
+from server.settings import read as read_settings
+from server.store import Store, schema
+from server.store.chunks import _leases_of
 from server.store.connection import Document
 from tests.integration.simulated import Master, Volunteer
 
@@ -216,3 +220,35 @@ def test_nothing_is_checked_twice_by_one_client_and_all_of_a_big_job_is_right(ma
         assert len(clients) == len(set(clients)) == chunk.quorum
     returned = sum(len(chunk.replicas) for chunk in chunks_of(master, job))
     assert returned < 2 * 300
+
+
+def test_the_index_of_leases_of_an_earlier_version_gives_way(store: Store, settings: Settings) -> None:
+    chunks = store.chunks._chunks
+    chunks.drop_index("leased")
+    chunks.create_index("leases", name="leases", partialFilterExpression={"state": "open"})
+    schema.apply(chunks.database, settings.mongo_uri)
+    assert {"leased", "sole", "known", "wrong", "differs"} <= chunks.index_information().keys() - {"leases"}
+
+
+def test_a_client_finds_its_leases_without_reading_those_of_others(master: Master) -> None:
+    master.submit(300, verify=ADAPTIVE)
+    pool = [master.volunteer() for _ in range(5)]
+    for volunteer in pool:
+        volunteer.work(60)
+    query = _leases_of(sorted(volunteer.id for volunteer in pool)[2])
+    read = master.store.chunks._chunks.find(query).explain()["executionStats"]
+    assert (read["totalDocsExamined"], read["nReturned"]) == (60, 60)
+
+
+def test_the_masters_of_an_instance_draw_alike_and_others_do_not(tmp_path: Path) -> None:
+    first = read_secrets(tmp_path / "one")
+    assert first.draws == read_secrets(tmp_path / "one").draws != read_secrets(tmp_path / "two").draws
+    assert first.draws != first.signing_seed
+
+
+@pytest.mark.parametrize(("said", "read"), [("", "client"), ("owner", "owner"), ("address", "address")])
+def test_the_admins_independence_is_read(said: str, read: str, tmp_path: Path) -> None:
+    environ = {"DC_HOME": str(tmp_path), **({"DC_INDEPENDENT": said} if said else {})}
+    assert read_settings(environ).independent == read
+    with pytest.raises(ConfigurationError, match="client, owner or address"):
+        read_settings({**environ, "DC_INDEPENDENT": "planet"})
