@@ -1,6 +1,5 @@
 """Fetches what chunks need before they run: their inputs, and their job's image and program. One loop a thread."""
 
-import contextlib
 import hashlib
 import logging
 import queue
@@ -98,8 +97,13 @@ class Inputs:
 
     def _fetch_loop(self) -> None:
         while (lease := self._fetches.get()) is not None and not self._stop.is_set():
-            with contextlib.suppress(GivenUp):
+            try:
                 self._fetch(lease)
+            except GivenUp:
+                pass
+            except Exception as error:
+                log.exception("lease %s: getting its input failed in the worker itself", lease.id)
+                self._leases.failed(lease.id, Failure(reason="input", message=f"The worker failed: {error}"))
 
     def _fetch(self, lease: Lease) -> None:
         if not self._leases.holds(lease.id):
@@ -149,8 +153,13 @@ class Inputs:
 
     def _prepare_loop(self) -> None:
         while (order := self._orders.get()) is not None and not self._stop.is_set():
-            with contextlib.suppress(GivenUp):
+            try:
                 self._prepare(order)
+            except GivenUp:
+                pass
+            except Exception as error:
+                log.exception("job %s: preparing it failed in the worker itself", order.job)
+                self._give_up(order.job, Failure(reason="engine", message=f"The worker failed: {error}"))
 
     def _prepare(self, order: JobOrder) -> None:
         job = order.job

@@ -11,6 +11,7 @@ import json
 import posixpath
 import re
 import tarfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -65,10 +66,18 @@ def unpacked(path: Path, grow: Callable[[int], None]) -> int:
     size = 0
     with _opened(path) as archive:
         for layer in archive.layers:
-            for part in _unpacked_layer(archive.tar, layer):
+            for part in _sound(_unpacked_layer(archive.tar, layer)):
                 grow(part)
                 size += part
     return size
+
+
+def _sound(sizes: Iterator[int]) -> Iterator[int]:
+    """Raises ImageArchiveError for a layer whose compression is damaged."""
+    try:
+        yield from sizes
+    except (zlib.error, gzip.BadGzipFile) as error:
+        raise ImageArchiveError(f"a layer is damaged: {error}") from error
 
 
 def _unpacked_layer(tar: tarfile.TarFile, layer: tarfile.TarInfo) -> Iterator[int]:
