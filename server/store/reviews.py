@@ -105,7 +105,7 @@ class Reviews:
 
     def any_due(self, job: str) -> bool:
         """Whether a job has such chunks, or wrong results from which nothing has followed yet."""
-        due = {"job": job, "$or": [{"changed": True}, {"wrong_clients": {"$gt": ""}}]}
+        due = {"$or": [{"job": job, "changed": True}, {"job": job, "wrong_clients": {"$gt": ""}}]}  # an index each
         with store_errors():
             return self._chunks.find_one(due, {"_id": 1}) is not None
 

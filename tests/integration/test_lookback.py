@@ -156,6 +156,23 @@ def test_a_look_back_that_is_killed_at_any_write_is_completed_by_the_next_holder
     assert finding["state"] == "done" and not scene.job(job).get("reviewing")
 
 
+def test_what_every_step_of_a_job_asks_is_answered_by_indexes_of_what_is_wrong_alone(scene: Scene) -> None:
+    job = scene.submit(60)
+    one = scene.volunteer(right)
+    one.work(60)
+    one.work(0)
+    database, store = scene.master.store.database, scene.master.store
+    database.command("profile", 2)
+    try:
+        store.reviews.any_due(job)
+        store.reviews.newly_wrong(500)
+        store.reviews.changed([job], 500)
+    finally:
+        database.command("profile", 0)
+    looked_at = [each["docsExamined"] for each in database["system.profile"].find({"ns": f"{database.name}.chunks"})]
+    assert looked_at == [0, 0, 0]
+
+
 def test_a_job_does_not_end_between_a_mismatch_and_its_look_back(scene: Scene) -> None:
     job = scene.submit(11)
     caught(scene, job, 2)
