@@ -86,6 +86,7 @@ from server.voting import (
     vote_for,
     vote_of,
     voters,
+    votes_of,
 )
 
 __all__ = [
@@ -147,6 +148,7 @@ __all__ = [
     "vote_for",
     "vote_of",
     "voters",
+    "votes_of",
 ]
 
 

@@ -140,3 +140,39 @@ def test_a_class_of_machines_is_kept_until_nobody_of_it_is_left() -> None:
     freed = lifecycle.free_class(chunk, both[:2])
     assert (freed.cpu_kind, freed.need, freed.replicas) == ("", 2, ())
     assert given(freed, Grantee("cb", "cb", cpu_kind="y")).cpu_kind == "y"
+
+
+def differing() -> Chunk:
+    chunk = given(given(fresh(TWO), Grantee("ca", "ca")), Grantee("cb", "cb"))
+    return returned(returned(chunk, "ca"), "cb", LIE)
+
+
+def run_again(chunk: Chunk, client: str, digest: str) -> Chunk:
+    found = lifecycle.grant_again(chunk, Grantee(client, client), nonce="again", deadline=1e9)
+    assert found is not None
+    return lifecycle.accept(found, found.replicas[-1].lease, digest, 1, stored=True).chunk
+
+
+def test_a_second_run_is_for_those_whose_results_differ_once_each() -> None:
+    assert lifecycle.differs(differing()) and not lifecycle.differs(agreed())
+    stranger, one = Grantee("cc", "cc"), Grantee("ca", "ca")
+    assert lifecycle.grant_again(differing(), stranger, nonce="n", deadline=1) is None
+    assert lifecycle.grant_again(agreed(), one, nonce="n", deadline=1) is None
+    assert lifecycle.grant_again(run_again(differing(), "ca", ANSWER), one, nonce="n", deadline=1) is None
+
+
+def test_a_second_run_votes_for_nothing_and_tells_who_does_not_repeat_its_result() -> None:
+    same, other = run_again(differing(), "ca", ANSWER), run_again(differing(), "ca", LIE)
+    assert [(c.state, c.need, lifecycle.votes_of(c)) for c in (same, other)] == [("open", 1, {ANSWER: 1, LIE: 1})] * 2
+    assert lifecycle.unrepeated(same) is None and lifecycle.unrepeated(other) == (ANSWER, LIE)
+
+
+def test_a_second_run_under_way_takes_nobodys_place() -> None:
+    chunk = given(differing(), Grantee("cc", "cc"))
+    asked = lifecycle.grant_again(chunk, Grantee("ca", "ca"), nonce="again", deadline=1e9)
+    assert asked is not None and asked.need == 0
+    lost = lifecycle.release(asked, next(r.lease for r in asked.replicas if r.client == "cc")).chunk
+    assert lost.need == 1
+    decided = returned(given(lost, Grantee("cd", "cd")), "cd")
+    assert (decided.state, lifecycle.live_leases(decided)) == ("accepted", [])
+    assert [r.client for r in decided.replicas if r.wrong] == ["cb"]

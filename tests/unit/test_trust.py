@@ -56,6 +56,7 @@ def test_whoever_is_new_is_checked_always() -> None:
 def test_the_chance_falls_with_agreements_to_the_floor() -> None:
     by_count = [trust.chance(Reputation(job=Record(n), client=Record(n)), Terms()) for n in (10, 20, 40, 50, 10_000)]
     assert by_count == [0.1, 0.05, 0.025, 0.02, 0.02]
+    assert trust.chance(KNOWN, Terms(floor=0)) == FLOOR
 
 
 def test_a_job_on_trial_and_a_reducer_are_checked_whoever_computes_them() -> None:
