@@ -1,7 +1,9 @@
 """Only orders that are signed as the volunteer demands, pinned, for this platform, and consented to are run."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 import msgspec
 import pytest
@@ -80,6 +82,7 @@ def test_others_are_refused_with_the_reason(order: SignedOrder, why: str) -> Non
 
 ADA, EVE = bytes([2]) * 32, bytes([3]) * 32
 BOTH = Consent(signers="both")
+NOBODY: Mapping[str, str] = MappingProxyType({})
 
 
 def stated(order: JobOrder = ORDER, seed: bytes = ADA, name: str = "ada", **changes: object) -> SignedOrder:
@@ -96,7 +99,7 @@ def stated(order: JobOrder = ORDER, seed: bytes = ADA, name: str = "ada", **chan
     return msgspec.structs.replace(both, **changes)
 
 
-def refusal(order: SignedOrder, consent: Consent = BOTH, known: dict[str, str] = {}) -> str:
+def refusal(order: SignedOrder, consent: Consent = BOTH, known: Mapping[str, str] = NOBODY) -> str:
     try:
         admit(order, [KEY], "linux/amd64", consent, known)
     except Refused as error:
