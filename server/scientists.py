@@ -21,6 +21,8 @@ from server.store import Store
 from server.store.connection import Document
 
 _KEY = re.compile(r"[0-9a-f]{64}")
+MOST_KEYS = 200
+"""Of one person, revoked ones included: a machine needs one."""
 _AGAIN = "submit again; if it goes on, look at `dockercomp key list`"
 
 
@@ -29,9 +31,11 @@ class Scientists:
         self._keys = store.scientist_keys
 
     def register(self, key: str, owner: str, asked: KeyRegistration) -> KeyView:
-        """Make the key `owner`'s; safe to repeat. Raises BadRequest, Conflict (another's), Forbidden (revoked)."""
+        """Make the key `owner`'s; safe to repeat. Raises BadRequest, Conflict (another's), Forbidden (revoked, too many)."""
         if not _KEY.fullmatch(key) or not possesses(key, asked.proof):
             raise BadRequest("the key is not one, or its proof of possession is not genuine: nothing was registered")
+        if self._keys.by_id(key) is None and len(self._keys.of(owner)) >= MOST_KEYS:
+            raise Forbidden(f"you have registered {MOST_KEYS} keys, revoked ones included; use one of them")
         found = self._keys.register(key, owner, asked.label, datetime.now(timezone.utc))
         if found["owner"] != owner:
             raise Conflict("this key is registered under another name; remove its file, and a new one is made")

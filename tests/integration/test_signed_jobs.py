@@ -165,6 +165,15 @@ def test_the_keys_of_a_person_who_is_removed_sign_nothing_more(store: Store) -> 
     assert [(view.owner, bool(view.revoked)) for view in scientists.keys(None)] == [("ada", True), ("bob", False)]
 
 
+def test_nobody_registers_keys_without_end(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("server.scientists.MOST_KEYS", 1)
+    registered(store)
+    registered(store)
+    with pytest.raises(Forbidden, match="registered 1 keys"):
+        registered(store, EVE)
+    registered(store, EVE, "eve")
+
+
 def test_nobody_registers_anothers_key(store: Store) -> None:
     scientists = registered(store)
     with pytest.raises(Conflict, match="under another name"):
