@@ -127,3 +127,16 @@ def test_over_http_two_processes_share_a_rate(processes: list[FlaskClient], monk
 def test_forms_are_counted_in_the_store_too(processes: list[FlaskClient]) -> None:
     answers = [processes[number % 2].post("/login/nothing").status_code for number in range(61)]
     assert answers[:60].count(429) == 0 and answers[60] == 429
+
+
+def test_over_http_one_that_syncs_without_end_is_told_to_come_later(
+    processes: list[FlaskClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Pace, "AT_ONCE", 3.0)
+    monkeypatch.setattr(Pace, "PER_S", 0.0)
+    headers = {"Authorization": "Bearer c1.secret"}
+    asked = [processes[0].post("/api/v1/sync", data=b"not even JSON", headers=headers) for _ in range(4)]
+    assert [answer.status_code for answer in asked] == [400, 400, 400, 429]
+    assert asked[-1].headers["Retry-After"] == "1"
+    another = processes[0].post("/api/v1/sync", data=b"{}", headers={"Authorization": "Bearer c2.secret"})
+    assert another.status_code == 400
