@@ -75,7 +75,7 @@ class VerifySpec(Message, frozen=True, kw_only=True, forbid_unknown_fields=True)
     quorum: int = 2
     """quorum: the agreeing results that each chunk needs. adaptive: those that it needs once it is checked."""
     floor: float = 0.02
-    """adaptive: least chance of a check, whatever the reputation; 0.02 to 1. Canaries come at a quarter of it besides."""
+    """adaptive: least chance of a check, whatever the reputation; 0.02 to 1. Canaries come besides, a quarter of it."""
     target_error: float = 0.0
     """adaptive: the largest share of wrong accepted chunks that the scientist wants, such as 1e-4 (job file:
     "1 in 10000"); more is checked where the floor would not give it. 0: what the floor gives."""
