@@ -1,6 +1,7 @@
 """The volunteer's ceiling is law: a master that demands more of anything gets the ceiling. Real containers."""
 
 import json
+import os
 from datetime import datetime, timedelta
 
 from dockercomp.protocol import messages as m
@@ -40,6 +41,25 @@ def test_containers_cpus_and_memory_are_clipped_whatever_is_demanded(
     assert sum(cpus or 9 for cpus, _ in read) <= 0.5
     assert sum(memory or 2**50 for _, memory in read) <= 256 * MIB
     assert len(worker.containers()) == 2
+
+
+def test_while_the_owner_types_nothing_runs(master: FakeMaster, worker: Worker, pin: ImagePin) -> None:
+    configure(worker, "DC_WHEN_IDLE=no")
+    give(master, pin, "sleep", "600", chunks=1)
+    worker.start("--grace", "0")
+    master.until(lambda: reports(master) == ["running"])
+    keyboard, terminal = os.openpty()
+    try:
+        os.write(keyboard, b"ls\n")
+        assert os.read(terminal, 10) == b"ls\n"
+        configure(worker, "DC_WHEN_IDLE=30")
+        master.until(lambda: reports(master) == ["paused"])
+    finally:
+        os.close(keyboard)
+        os.close(terminal)
+    assert "The machine is in use" in master.last.status and "for 30 minutes" in master.last.status
+    configure(worker, "DC_WHEN_IDLE=no")
+    master.until(lambda: reports(master) == ["running"])
 
 
 def test_an_input_that_lies_about_its_size_stops_at_the_disks_ceiling(

@@ -15,15 +15,19 @@ import pytest
 import requests
 
 from dockercomp.client import Client
+from dockercomp.machine.home import instance_label
+from dockercomp.machine.image_archive import archive_pin
 from dockercomp.protocol.errors import InvalidJob
 from dockercomp.protocol.messages import PART_LIMIT
 from dockercomp.protocol.orders import ImagePin
 from dockercomp.protocol.registry import RegistryError, Repository, parse
 from dockercomp.protocol.registry_login import BadLogin, Login, logins
 from server.store.blobs import DirectoryBlobs
+from tests.installer.test_rootless import CAT
 from tests.integration.masters import RunningMaster, free_port, running_master
 from tests.integration.test_engine import docker
 from tests.integration.test_images import Parcel, engine, images, parcel, parcels, spooled
+from tests.integration.test_worker_daemon import Worker
 from tests.waiting import wait_until
 from worker.disk import NoRoom
 from worker.engine import Engine
@@ -352,3 +356,56 @@ def test_what_cannot_be_pulled_is_said_with_the_reason(
 ) -> None:
     with Client(master.url, master.admin_token) as client, pytest.raises(InvalidJob, match=why):
         client.pull_image(name.format(host=registry.host))
+
+
+JOB = """
+name = "copy"
+image = "{image}"
+[input]
+split = "lines"
+[map]
+command = ["/cat"]
+[verify]
+policy = "none"
+[resources]
+memory = "32 MiB"
+disk = "8 MiB"
+"""
+
+
+def an_image_with_cat(folder: Path) -> Parcel:
+    """One static program, as the engine imports it."""
+    (folder / "cat.c").write_text(CAT)
+    subprocess.run(["cc", "-static", "-w", "-o", folder / "cat", folder / "cat.c"], check=True)
+    name = f"dct-{secrets.token_hex(4)}:latest"
+    subprocess.run(["tar", "-C", folder, "-cf", folder / "root.tar", "cat"], check=True)
+    docker("import", str(folder / "root.tar"), name)
+    docker("save", "-o", str(folder / "saved.tar"), name)
+    docker("rmi", name)
+    digest, platform = archive_pin(folder / "saved.tar")
+    pin = ImagePin(name="cat", config_digest=digest, platform=platform)
+    return Parcel(pin, (folder / "saved.tar").read_bytes(), name)
+
+
+def test_a_job_runs_in_an_image_that_its_worker_pulled_with_its_own_login(
+    registry: RealRegistry, master: RunningMaster, tmp_path: Path
+) -> None:
+    name = f"{registry.host}/{registry.push(an_image_with_cat(tmp_path), repository()).source.split('/', 1)[1]}"
+    (tmp_path / "job").mkdir()
+    (tmp_path / "job" / "job.toml").write_text(JOB.format(image=name))
+    (tmp_path / "input").write_text("to be copied\n")
+    worker = Worker(master.settings.port)
+    worker.env |= {"DC_TOKEN": master.enrolment_token(), "DC_REGISTRY_AUTH": str(registry.auth)}
+    try:
+        with Client(master.url, master.admin_token) as client:
+            client.pull_image(name)
+            worker.start("--grace", "0")
+            job = client.submit(tmp_path / "job", tmp_path / "input")
+            *_, last = job.follow()
+            assert last.state == "completed", last
+            assert job.result() == b"to be copied\n"
+        assert "loaded as" in worker.log() and "so from the master" not in worker.log()
+    finally:
+        worker.end()
+        for tag in docker("images", "-q", f"dockercomp-{instance_label(worker.home)}/*").split():
+            docker("rmi", "-f", tag)
