@@ -31,7 +31,10 @@ class Scientists:
         self._keys = store.scientist_keys
 
     def register(self, key: str, owner: str, asked: KeyRegistration) -> KeyView:
-        """Make the key `owner`'s; safe to repeat. Raises BadRequest, Conflict (another's), Forbidden (revoked, too many)."""
+        """Make the key `owner`'s; safe to repeat.
+
+        Raises BadRequest, Conflict (another's), Forbidden (revoked, or too many).
+        """
         if not _KEY.fullmatch(key) or not possesses(key, asked.proof):
             raise BadRequest("the key is not one, or its proof of possession is not genuine: nothing was registered")
         if self._keys.by_id(key) is None and len(self._keys.of(owner)) >= MOST_KEYS:
