@@ -34,10 +34,16 @@ class Rule:
         self._records: dict[str, Record] = defaultdict(lambda: trust.NOTHING)
         self._judged: set[str] = set()
         self._needy: dict[int, None] = {}
+        self._due: list[str] = []
+        """Clients found wrong, of which nothing followed yet."""
+        self._cases: dict[str, set[int]] = defaultdict(set)
+        """By client that was found wrong: in which chunks."""
         self._sole: dict[str, set[int]] = defaultdict(set)
         self._run: dict[str, set[int]] = defaultdict(set)
         self._confirmed: list[int] = []
         self._agreed = 0
+        self._before: dict[str, Record] = {}
+        """Records of clients as they were before they were found wrong."""
         self._secret = self.random.randbytes(32)
         self._rules = Rules(quorum=1, retries=1000, full=2)
 
@@ -82,9 +88,13 @@ class Rule:
         self.results[client] += 1
         if 2 * self.left >= self.size:
             self._half[client] += 1
+        if client in self.found:
+            self._move(lifecycle.release(self.chunks[number], name).chunk)
+            return
         probability = trust.chance(self._reputation(client), self._terms())
         check = trust.drawn(self._secret, name, probability)
         self._move(lifecycle.accept(self.chunks[number], name, answer, 1, stored=True, check=check).chunk)
+        self._follow_up()
 
     def lost(self, client: str, lease: Lease) -> None:
         self._note(client, "late")
@@ -115,19 +125,46 @@ class Rule:
             if not judged or replica.lease in self._judged:
                 continue
             self._judged.add(replica.lease)
+            before_it = self._records[replica.client]
             self._note(replica.client, "wrong" if replica.wrong else "agreed")
             self._run[replica.client].clear()
             if replica.wrong:
+                self._before.setdefault(replica.client, before_it)
                 wrong.append(replica.client)
         for client in wrong:
-            self._look_back(client)
+            self._cases[client].add(chunk.index)
+            self._due.append(client)
+        if wrong:
+            self._put(lifecycle.followed_up(self.chunks[chunk.index]))
+
+    def _follow_up(self) -> None:
+        """What follows from who was found wrong, until nothing does."""
+        while self._due:
+            self._look_back(self._due.pop())
+        for client in list(self._cases):
+            self._acquit(client)
 
     def _look_back(self, client: str) -> None:
+        """What rests on its word is doubted; whom it outvoted is judged again."""
         self.found.setdefault(client, self.results[client])
-        for number in sorted(self._sole.pop(client, set())):
-            self._move(lifecycle.doubt(self.chunks[number], client))
-        for chunk in [chunk for chunk in self.chunks.values() if any(r.client == client for r in chunk.replicas)]:
+        for chunk in self._of(client):
             self._move(lifecycle.doubt(self.chunks[chunk.index], client))
+        for number in sorted({number for numbers in self._cases.values() for number in numbers}):
+            self._move(lifecycle.rejudge(self.chunks[number]))
+
+    def _acquit(self, client: str) -> None:
+        """A client whose results turn out to be right is no liar."""
+        cases = [self.chunks[number] for number in self._cases[client]]
+        wrong = any(r.wrong and r.client == client for chunk in cases for r in chunk.replicas)
+        if wrong or any(chunk.state != "accepted" for chunk in cases):
+            return
+        del self._cases[client], self.found[client]
+        self._records[client] = self._before.pop(client)
+        for chunk in self._of(client):
+            self._move(lifecycle.absolve(self.chunks[chunk.index], client))
+
+    def _of(self, client: str) -> list[Chunk]:
+        return [chunk for chunk in self.chunks.values() if any(r.client == client for r in chunk.replicas)]
 
     def _put(self, chunk: Chunk) -> None:
         before = self.chunks.get(chunk.index)

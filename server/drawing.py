@@ -22,6 +22,14 @@ class Draw:
         self._secret, self._client, self._jobs = secret, client, jobs
         self._chances: dict[tuple[str, bool], tuple[float, float]] = {}
 
+    def believed(self, reports: Sequence[ResultReport]) -> list[ResultReport]:
+        """The reports; those of jobs in which the client was found wrong as if it had given its leases back: a lease
+        that has ended can still bring a result, and two such would agree as if nothing were known of them."""
+        found = {job for job in (self._client.get("findings") or {}) if reputation_of(self._client, job).found}
+        return (
+            [given_back(report) if _job_of(report) in found else report for report in reports] if found else [*reports]
+        )
+
     def check(self, chunk: Chunk, lease: str) -> bool:
         """Whether the single result of a lease is to be checked by another client."""
         if not chunk.full:
@@ -51,6 +59,14 @@ class Draw:
             reputation, terms = reputation_of(self._client, job), terms_of(self._jobs[job], stage)
             self._chances[key] = trust.chance(reputation, terms), trust.canary_chance(reputation, terms)
         return self._chances[key]
+
+
+def given_back(report: ResultReport) -> ResultReport:
+    return ResultReport(lease=report.lease, outcome="returned")
+
+
+def _job_of(report: ResultReport) -> str:
+    return lifecycle.chunk_of_lease(report.lease).split(".")[0]
 
 
 def terms_of(job: RunningJob, stage: int = 0) -> Terms:

@@ -91,7 +91,7 @@ class Sync:
 
         by_id = {job.id: job for job in jobs}
         draw = Draw(self._draws, client, by_id)
-        reports, intake = request.results[:SYNC_LIMIT], Intake(now=client["seen"])
+        reports, intake = draw.believed(request.results[:SYNC_LIMIT]), Intake(now=client["seen"])
         with phase("read its chunks"):
             mine = self._my_chunks(client_id, request)
         with phase("store payloads"):

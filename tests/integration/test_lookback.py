@@ -1,8 +1,11 @@
 """Looking back: once a client is found wrong, nothing that rests on its word stays unless others confirm it."""
 
+from collections.abc import Sequence
+
 import pytest
 
 from server import lifecycle
+from server.chunk import Chunk
 from server.housekeeping import Housekeeping
 from server.lookback import LookBack
 from server.settings import Settings
@@ -58,6 +61,22 @@ def test_a_client_that_was_found_wrong_is_marked_loses_its_leases_and_gets_no_mo
     assert sorted(answer.cancelled) == sorted(lease.id for lease in leases) and answer.leases == []
     assert "found wrong" in answer.why_idle
     assert "outvoted" in scene.client(liar)["marked"] and job in scene.client(liar)["findings"]
+
+
+def test_what_it_brings_after_its_leases_ended_counts_no_more(scene: Scene) -> None:
+    job = scene.submit(30)
+    scene.checked = {(0, 10)}
+    liar, one, two = scene.volunteer(lying(10)), scene.volunteer(right), scene.volunteer(right)
+    liar.work(11)
+    late = liar.send(liar.request(5)).leases
+    for honest in (one, two):
+        honest.work(1)
+        honest.work(0)
+    scene.look()
+    liar.work(0)
+    assert [scene.chunk(job, lease.index).state for lease in late] == ["open"] * len(late)
+    brought = [r for lease in late for r in scene.chunk(job, lease.index).replicas if r.state == "returned"]
+    assert late and brought == []
 
 
 def test_a_failed_canary_opens_them_as_well(scene: Scene) -> None:
@@ -179,3 +198,26 @@ def test_a_job_does_not_end_between_a_mismatch_and_its_look_back(scene: Scene) -
     document: Document = scene.job(job)
     assert document["state"] == "running"
     assert not scene.housekeeping._stages.advance(document), "the wrong result of chunk 10 is not followed up yet"
+
+
+def test_a_chunk_that_changes_during_the_look_back_is_looked_at_again(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sync stores something in the same moment: neither what rests on one word nor what is shared is passed over."""
+    job = scene.submit(20)
+    _, one, two = caught(scene, job, 2, 7)
+    chunks, lost = scene.master.store.chunks, [0]
+    real = chunks.compare_and_set
+
+    def overtaken(changes: Sequence[tuple[Chunk, Chunk]], mark: str) -> set[str]:
+        lost[0] += 1
+        return real(changes[1:] if lost[0] % 2 else changes, mark)
+
+    monkeypatch.setattr(chunks, "compare_and_set", overtaken)
+    LookBack(scene.master.store).round([scene.job(job)])
+    monkeypatch.undo()
+    opened = [chunk for chunk in scene.chunks(job) if chunk.state == "open"]
+    doubted = {
+        r.doubted for chunk in scene.chunks(job)[:11] for r in chunk.replicas if r.client not in (one.id, two.id)
+    }
+    assert len(opened) == 10 and doubted == {True}
