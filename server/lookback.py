@@ -115,7 +115,8 @@ class LookBack:
         after = min(finding.get("after", "") for finding in found)
         for _ in range(MOST_GROUPS):
             chunks = self._store.reviews.shared_by(job, clients, after, GROUP)
-            self._apply(review, [(chunk, _doubt_all(chunk, clients)) for chunk in chunks])
+            if len(self._apply(review, [(chunk, _doubt_all(chunk, clients)) for chunk in chunks])) < len(chunks):
+                continue  # a chunk changed meanwhile: it is looked at again
             if len(chunks) < GROUP:
                 self._judge_others(job, clients)
                 moved = [self._store.findings.move(finding, "judging") for finding in found]
