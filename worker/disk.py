@@ -17,7 +17,8 @@ KEPT_FREE = 256 * MIB
 """Bytes of the file system that are left to the machine's owner, whatever the ceiling."""
 _STEP = 4 * MIB
 """Claims grow by so much, so that a large file is not measured at each part."""
-_MEASURE_EVERY_S = 5.0
+_MEASURE_EVERY_S, _UNLIMITED_EVERY_S = 5.0, 60.0
+"""Seconds between two looks at the files; without a limit they are for the eye alone."""
 
 
 class NoRoom(OSError):
@@ -41,7 +42,7 @@ class Disk:
     def used(self) -> int:
         """Bytes in files under DC_HOME, in images, and claimed."""
         with self.lock:
-            if time.monotonic() - self._measured > _MEASURE_EVERY_S:
+            if time.monotonic() - self._measured > (_MEASURE_EVERY_S if self.limit else _UNLIMITED_EVERY_S):
                 self.measure()
             return self._files + self.images() + sum(claim.size for claim in self._claims)
 
