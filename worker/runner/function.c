@@ -1,6 +1,7 @@
 /* One chunk by a function: a call to the warm host process, which is started where there is none. */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -80,63 +81,67 @@ static int says_more(void) {
     return incoming.have || recv(host_socket, &byte, 1, MSG_DONTWAIT | MSG_PEEK) >= 0;
 }
 
-/* End the host, in or instead of answering, and pass on its last words. */
+/* End the host, in or instead of answering. */
 static void end_host(struct rusage *usage, int *status) {
-    int log = dup(host_log);
     kill(host, SIGKILL);
     while (wait4(host, status, 0, usage) < 0 && errno == EINTR) {}
-    drain(log, 'L');
-    close(log);
     forget_host();
 }
 
-void run_function(const struct run *run) {
-    struct end end = {0};
-    struct rusage usage = {0};
-    int status = 0, done = 0;
-    long long begun = now_us(), deadline = run->limit_ms ? begun + run->limit_ms * 1000LL : 0;
-    reap(-1, &status, &usage); /* notices a host that died since */
-    if (!host && start_host(run)) quit(3);
+/* Call the host and pass on what it says, until its answer's end. Returns -1 where there was none. */
+static int call(const struct run *run, struct end *end, int log, struct rusage *usage, int *status) {
+    long long deadline = run->limit_ms ? now_us() + run->limit_ms * 1000LL : 0;
     pid_t runs = host;
-    memset(&incoming, 0, sizeof incoming);
-    fed = 0;
-    if (feed(run)) done = -1;
+    int done = feed(run);
     while (!done) {
-        short wanted = (short)((may_relay() ? POLLIN : 0) | (fed - 4 < run->input.size || fed < 4 ? POLLOUT : 0));
+        short wanted = (short)((may_relay() ? POLLIN : 0) | (fed < 4 || fed - 4 < run->input.size ? POLLOUT : 0));
         struct pollfd p[4] = {{children, POLLIN, 0},
                               {master, POLLIN, 0},
                               {wanted ? host_socket : -1, wanted, 0},
-                              {may_relay() ? host_log : -1, POLLIN, 0}};
+                              {may_relay() ? log : -1, POLLIN, 0}};
         int ready = wait_for(p, 4, &deadline);
         watch();
         if (ready == 0) {
-            end.timed_out = 1;
+            end->timed_out = 1;
             kill(runs, SIGKILL);
             deadline = 0;
         }
         if (ready <= 0) continue;
         if (p[1].revents && asked_to_kill()) {
-            end.cancelled = 1;
+            end->cancelled = 1;
             kill(runs, SIGKILL);
         }
-        if (p[3].revents & POLLIN) relay(host_log, 'L');
-        if (p[2].revents & POLLOUT && feed(run)) done = -1;
-        if (!done && p[2].revents & (POLLIN | POLLHUP | POLLERR)) done = host_frame(run, &end);
-        if (!done && p[0].revents) {
-            int log = host_log >= 0 ? dup(host_log) : -1; /* reaping it forgets its log: its last words are in there */
-            if (reap(runs, &status, &usage)) done = -1;
-            if (done && log >= 0) drain(log, 'L');
-            if (log >= 0) close(log);
-        }
+        if (p[3].revents & POLLIN) relay(log, 'L');
+        if (p[2].revents & POLLOUT) done = feed(run);
+        if (!done && p[2].revents & (POLLIN | POLLHUP | POLLERR)) done = host_frame(run, end);
+        if (!done && p[0].revents && reap(runs, status, usage)) done = -1;
     }
+    return done;
+}
+
+void run_function(const struct run *run) {
+    struct end end = {0};
+    struct rusage usage = {0};
+    int status = 0;
+    long long begun = now_us();
+    reap(-1, &status, &usage); /* notices a host that died since */
+    if (host) kill(host, SIGCONT);
+    else if (start_host(run)) quit(3);
+    pid_t runs = host;
+    int log = fcntl(host_log, F_DUPFD_CLOEXEC, 0); /* its last words are in there when it is gone */
+    memset(&incoming, 0, sizeof incoming);
+    fed = 0;
+    int done = call(run, &end, log, &usage, &status);
     end.wall_us = now_us() - begun;
-    if (done > 0) drain(host_log, 'L');
-    if (host == runs && (done < 0 || says_more())) end_host(&usage, &status);
+    if (host == runs && done < 0) end_host(&usage, &status);
+    kill_others();
+    if (host == runs && says_more()) end_host(&usage, &status);
+    drain(log, 'L');
+    close(log);
     if (done < 0) {
         note_status(&end, status, &usage);
         if (end.code == 0) end.code = NOT_RUN;
     }
-    kill_others();
     if (run->files[0] && end.code == 0 && !end.timed_out && !end.cancelled) send_files(run, &end);
     send_end(&end);
 }

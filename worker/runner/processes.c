@@ -19,7 +19,8 @@
 
 #define TICK_US 1000000LL
 #define PAUSE_US 1000000
-#define PATIENT_ROUNDS 20
+#define PATIENT_ROUNDS 300 /* of a millisecond, in which what was killed can end */
+#define HOLD_US 100000
 #define MOST_ROUNDS 5000 /* of a millisecond */
 
 int children = -1;
@@ -179,9 +180,13 @@ static int kill_all_but_host(void) {
     return found;
 }
 
+static void rest(void) {
+    struct timespec pause = {0, 1000000};
+    nanosleep(&pause, NULL);
+}
+
 /* Kill all, and wait until they are gone. Where one cannot be killed the container ends with us. */
 static void kill_all(void) {
-    struct timespec pause = {0, 1000000};
     int status;
     pid_t pid = 0;
     for (int round = 0; round < MOST_ROUNDS; round++) {
@@ -189,19 +194,36 @@ static void kill_all(void) {
         while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
             if (pid == host) forget_host();
         if (pid < 0) return;
-        nanosleep(&pause, NULL);
+        rest();
     }
     quit(5);
 }
 
+/* Whether the host stands still, after a moment if need be; the kernel tells of it by SIGCHLD. */
+static int is_held(void) {
+    struct signalfd_siginfo info;
+    struct pollfd p = {children, POLLIN, 0};
+    siginfo_t state = {0};
+    long long until = now_us() + HOLD_US;
+    while (waitid(P_PID, (id_t)host, &state, WSTOPPED | WNOHANG | WNOWAIT) == 0 && state.si_pid != host) {
+        if (now_us() >= until) return 0;
+        if (poll(&p, 1, HOLD_US / 1000) > 0)
+            while (read(children, &info, sizeof info) > 0) {}
+    }
+    return state.si_pid == host;
+}
+
+/* Ends all but the host, and stops that, threads and all, until it is called again. */
 void kill_others(void) {
     int status;
     for (int round = 0; host && round < PATIENT_ROUNDS; round++) {
         pid_t pid;
-        int found = kill_all_but_host();
+        kill(host, SIGSTOP);
+        int held = is_held(), found = kill_all_but_host(); /* in this order: who could let it go on is found */
         while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
             if (pid == host) forget_host();
-        if (host && !found) return;
+        if (host && held && !found) return;
+        rest();
     }
     kill_all(); /* the host too, where what it left multiplies faster than it is found */
 }

@@ -1,12 +1,13 @@
 """Programs against the runner, which has their user id, and against the worker behind it."""
 
+import contextlib
 from pathlib import Path
 
 import pytest
 
 from dockercomp.protocol.orders import ProgramSpec
 from tests.integration.docker_parts import order_of, reason, task
-from tests.integration.hostile.lair import CALL, FINE, Lair, failed, is_well, run, said
+from tests.integration.hostile.lair import CALL, FINE, Lair, answer, failed, is_well, run, said
 from worker.container import WarmContainer
 
 
@@ -144,6 +145,25 @@ def go(data):
         while True: say(frame(b"O", b"") * 100)
     if data == b"talks":
         while True: os.write(2, b"x")
+    if data == b"threads that talk":
+        def talk():
+            while True: os.write(2, b"x" * 65536)
+        threading.Thread(target=talk, daemon=True).start()
+    if data == b"threads that write":
+        def write():
+            n = 0
+            while True:
+                n += 1
+                open(f"/tmp/{n}", "w").close()
+        threading.Thread(target=write, daemon=True).start()
+    if data == b"children that talk":
+        if not os.fork():
+            while True: os.write(2, b"x" * 65536)
+        os._exit(3)
+    if data == b"children that wake it":
+        if not os.fork():
+            os.setsid()
+            while True: os.kill(os.getppid(), 18)
     if data == b"forks for ever":
         if not os.fork():
             os.setsid()
@@ -176,18 +196,42 @@ def test_a_function_that_speaks_to_the_runner_itself_fails_alone(
     functions: WarmContainer, what: str, reasons: set[str]
 ) -> None:
     assert reason(functions.run(task(what.encode()))) in reasons
-    assert functions.run(task(b"fine")).payload == b"fine"
+    assert answer(functions, b"fine") == b"fine"
+
+
+def states_in(runner: int) -> list[str]:
+    """The states of the runner's children, as the machine sees them."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, parent, *_ = stat.read_text().rpartition(")")[2].split()
+            found += [state] if int(parent) == runner else []
+    return found
+
+
+@pytest.mark.parametrize("what", ["threads that talk", "threads that write", "children that wake it"])
+def test_what_a_function_leaves_running_stands_still(lair: Lair, functions: WarmContainer, what: str) -> None:
+    """Its process lives on, with its threads: only while it is called."""
+    for data in (what.encode(), b"1", b"2"):
+        assert answer(functions, data) == data
+        assert states_in(lair.engine.pid(functions.id)) == ["T"]
+    functions.run(task(b"closes"))
+
+
+def test_children_of_a_host_that_died_do_not_hold_its_log_open(functions: WarmContainer) -> None:
+    assert reason(functions.run(task(b"children that talk"))) == "exit"
+    assert answer(functions, b"fine") == b"fine"
 
 
 def test_an_answer_too_many_is_not_the_next_chunks(functions: WarmContainer) -> None:
-    assert functions.run(task(b"two answers")).payload == b"first"
+    assert answer(functions, b"two answers") == b"first"
     for data in (b"1", b"2"):
-        assert functions.run(task(data)).payload == data
+        assert answer(functions, data) == data
 
 
 def test_a_function_whose_children_multiply_is_ended_with_them(functions: WarmContainer) -> None:
     for data in (b"forks for ever", b"1", b"forks for ever", b"2"):
-        assert functions.run(task(data)).payload == data
+        assert answer(functions, data) == data
 
 
 def test_a_call_that_is_not_read_keeps_the_time_limit(lair: Lair) -> None:
@@ -200,9 +244,9 @@ def test_a_call_that_is_not_read_keeps_the_time_limit(lair: Lair) -> None:
         "    return data\n"
     )
     container = lair.container(order_of(ProgramSpec(function="deaf:go"), time_limit=1.0))
-    assert container.run(task(b"first")).failure is None
+    assert answer(container, b"first") == b""
     assert reason(container.run(task(b"x" * 60_000))) == "time"
-    assert container.run(task(b"fine")).payload == b"fine"
+    assert answer(container, b"fine") == b"fine"
 
 
 def test_a_container_whose_runner_is_killed_from_outside_is_told_apart(lair: Lair, tmp_path: Path) -> None:
