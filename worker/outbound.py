@@ -112,15 +112,19 @@ class Outbound:
 
     def _watch_loop(self) -> None:
         while not self._stop.wait(_LOOK_AGAIN):
-            try:
-                self._tally()
-                with self._lock:
-                    if not self._stop.is_set():
-                        self._enforce()
-            except (EngineError, OSError) as error:
-                log.error("containers with a network are cut off: %s", error)
-                with contextlib.suppress(EngineError):
-                    self._engine.cut_off(self._bridge)
+            self._look()
+
+    def _look(self) -> None:
+        """Count, and see that the firewall is in force; where either fails, no container stays in the network."""
+        try:
+            self._tally()
+            with self._lock:
+                if not self._stop.is_set():
+                    self._enforce()
+        except (EngineError, OSError) as error:
+            log.error("containers with a network are cut off: %s", error)
+            with contextlib.suppress(EngineError):
+                self._engine.cut_off(self._bridge)
 
     def _tally(self) -> None:
         """Count what went over the bridge since the last look. Raises EngineError when the day's volume is used up."""

@@ -20,6 +20,7 @@ from tests.integration.network_parts import (
     exit_code,
     host,
 )
+from tests.waiting import wait_until
 from worker.access import LOCKED, Access, Network, access_of
 from worker.engine import ContainerSpec, Engine, EngineError
 from worker.ledger import Ledger
@@ -113,6 +114,24 @@ def test_the_address_of_a_container_is_told(lan: Host, engine: Engine, tmp_path:
         assert engine.address(container, network.name).startswith("172.")
         assert engine.address(container, "another") == "none"
         engine.remove(container)
+    finally:
+        lan.inside(way_out.remove)
+
+
+def test_containers_are_cut_off_when_the_days_volume_is_used_up(lan: Host, engine: Engine, tmp_path: Path) -> None:
+    (tmp_path / "worker").mkdir()
+    ledger = Ledger(tmp_path, 1000)
+    way_out = Outbound(engine, engine.facts(), ledger)
+    network = lan.inside(way_out.ensure)
+    try:
+        access = access_of(WantsSpec(network=True), network)
+        container = engine.create(spec_of(lan, access, ()))
+        engine.start(container)
+        lan.inside(way_out._look)
+        assert engine.running(container)
+        ledger.count(1000)
+        lan.inside(way_out._look)
+        wait_until(lambda: not engine.running(container))
     finally:
         lan.inside(way_out.remove)
 
