@@ -73,6 +73,7 @@ def test_what_it_brings_after_its_leases_ended_counts_no_more(scene: Scene) -> N
         honest.work(1)
         honest.work(0)
     scene.look()
+    liar.compute()
     liar.work(0)
     assert [scene.chunk(job, lease.index).state for lease in late] == ["open"] * len(late)
     brought = [r for lease in late for r in scene.chunk(job, lease.index).replicas if r.state == "returned"]
