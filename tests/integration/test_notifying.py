@@ -16,6 +16,7 @@ import pytest
 from dockercomp.protocol.orders import InputSpec, JobSpec, ProgramSpec, VerifySpec
 from dockercomp.protocol.views import SubmitRequest
 from server.beside import Beside
+from server.housekeeping import Housekeeping
 from server.notifying import Notifying
 from server.reopening import Reopening
 from server.settings import Settings
@@ -230,3 +231,35 @@ def test_a_duty_beside_the_others_runs_once_at_a_time_and_its_failure_harms_nobo
     assert len(runs) == 1
     beside.start(slow)
     assert beside.wait(10) and len(runs) == 2
+
+
+def test_that_a_result_is_withdrawn_is_told_and_then_that_the_job_is_completed_again(
+    master: Master, open_settings: Settings, hook: Hook
+) -> None:
+    job = submit(master, hook.url)
+    turn(master.volunteer(), set())
+    tell(master, open_settings)
+    master.store.editions.withdraw(job, "client c1 was found wrong")
+    tell(master, open_settings)
+    tell(master, open_settings)
+    master.store.editions.reviewed(job)
+    Housekeeping(master.store, open_settings).round(master.store.duties.now())
+    tell(master, open_settings)
+    assert [post["event"] for post in hook.posts] == ["completed", "withdrawn", "completed"]
+    assert "is withdrawn: client c1 was found wrong. Do not use it" in hook.posts[1]["sentence"]
+    assert "edition 2, replaces the one that was withdrawn" in hook.posts[2]["sentence"]
+    assert len({post["id"] for post in hook.posts}) == 3
+
+
+def test_who_read_a_result_that_is_not_good_any_more_is_told_after_the_end_too(
+    master: Master, open_settings: Settings, hook: Hook
+) -> None:
+    job = submit(master, hook.url)
+    turn(master.volunteer(), set())
+    tell(master, open_settings)
+    for _ in range(2):
+        master.store.editions.warn(job, "its input was partly wrong")
+        tell(master, open_settings)
+        tell(master, open_settings)
+    assert [post["event"] for post in hook.posts] == ["completed", "doubtful", "doubtful"]
+    assert hook.posts[1]["sentence"] == f"Job numbers ({job}): its input was partly wrong"

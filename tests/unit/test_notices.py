@@ -22,6 +22,11 @@ def job(state: str, *told: str) -> dict[str, Any]:
         (job("running"), 1000.0 - 599, None),
         (job("running"), 1000.0 - 600, "waits"),
         (job("running", "waits"), 0.0, None),
+        (job("running") | {"withdrawn": "a reason"}, None, "withdrawn"),
+        (job("running", "withdrawn") | {"withdrawn": "a reason"}, 1000.0 - 600, "waits"),
+        (job("completed") | {"withdrawn": "a reason", "warning": "a reason"}, None, "completed"),
+        (job("completed", "completed") | {"warning": "a reason"}, None, "doubtful"),
+        (job("completed", "completed", "doubtful") | {"warning": "a reason"}, None, None),
     ],
 )
 def test_what_is_due(document: dict[str, Any], waits_since: float | None, expected: str | None) -> None:
