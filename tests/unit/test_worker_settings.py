@@ -171,3 +171,36 @@ def test_errors_of_use_have_their_exit_codes(tmp_path: Path) -> None:
     write(tmp_path / "configuration", "DC_CONTAINRS=2\n")
     code, text = run(tmp_path, "status")
     assert code == 78 and "did you mean DC_CONTAINERS" in text
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("DC_DISK=1MiB", "at least 64MiB"),
+        ("DC_NETWORK_PER_DAY=100MiB", "at least 128MiB"),
+        ("DC_HOURS=18:00-18:00", "ends when it begins"),
+        ("DC_HOURS='someday'", "not a day"),
+        ("DC_WHEN_IDLE=sometimes", "yes, no, or minutes"),
+        ("DC_WHEN_IDLE=0", "yes, no, or minutes"),
+        ("DC_ON_BATTERY=maybe", "yes or no"),
+        ("DC_UNLIMITED=allow", "refuse or warn"),
+    ],
+)
+def test_a_ceiling_that_cannot_be_followed_is_refused_with_its_line_and_the_mend(
+    tmp_path: Path, line: str, why: str
+) -> None:
+    file = write(tmp_path / "configuration", f"# mine\nDC_CONTAINERS=1\n{line}\n")
+    with pytest.raises(ConfigurationError, match=f"line 3: {line.partition('=')[0]}=.*{why}"):
+        settings.reread_wishes(file, {})
+
+
+def test_the_ceilings_keys_become_wishes(tmp_path: Path) -> None:
+    file = write(
+        tmp_path / "configuration",
+        "DC_DISK=1GiB\nDC_NETWORK_PER_DAY=1GiB\nDC_WHEN_IDLE=10\nDC_ON_BATTERY=no\nDC_UNLIMITED=warn\nDC_HOURS=sat-sun\n",
+    )
+    found = settings.reread_wishes(file, {})
+    assert (found.disk, found.network_per_day, found.idle_s) == (2**30, 2**30, 600.0)
+    assert not found.on_battery and found.unlimited == "warn" and str(found.hours) == "sat-sun"
+    assert settings.reread_wishes(None, {"DC_WHEN_IDLE": "yes"}).idle_s == 300.0
+    assert settings.reread_wishes(None, {}).idle_s is None
