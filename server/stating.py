@@ -57,9 +57,9 @@ class Stating:
         return {**stated, "cpu_s": round(cost.cpu_s, 3), "cpu_s_checking": round(cost.cpu_s - cost.cpu_s_first, 3)}
 
     def _stated(self, job: RunningJob, accepted: int, *, results: int, ended: bool) -> Document:
-        evidence = self._evidence(job, accepted, ended)
-        found = bound.bound(evidence)
         findings = self._store.findings.of_job(job.id)
+        evidence = self._evidence(job, accepted, findings, ended)
+        found = bound.bound(evidence)
         stated = TrustView(
             basis=evidence.basis,
             share=found.share,
@@ -77,11 +77,11 @@ class Stating:
         plain = {key: value for key, value in msgspec.structs.asdict(stated).items() if value is not None}
         return {**plain, "method": bound.METHOD}
 
-    def _evidence(self, job: RunningJob, accepted: int, ended: bool) -> Evidence:
+    def _evidence(self, job: RunningJob, accepted: int, findings: Sequence[Document], ended: bool) -> Evidence:
         basis = basis_of(job)
         if basis != "adaptive":
             return Evidence(basis=basis, accepted=accepted)
-        believed = [each for each in self._store.findings.of_job(job.id) if each["sole"]]
+        believed = [each for each in findings if each["sole"]]
         found = sum(len(each["chunks"]) for each in believed)
         clients = [each["client"] for each in believed]
         known = self._store.reviews.count_wrong(job.id, clients) if ended and clients else found
