@@ -26,9 +26,7 @@ class Draw:
         """The reports; those of jobs in which the client was found wrong as if it had given its leases back: a lease
         that has ended can still bring a result, and two such would agree as if nothing were known of them."""
         found = {job for job in (self._client.get("findings") or {}) if reputation_of(self._client, job).found}
-        return (
-            [given_back(report) if _job_of(report) in found else report for report in reports] if found else [*reports]
-        )
+        return [given_back(report) if _job_of(report) in found else report for report in reports]
 
     def check(self, chunk: Chunk, lease: str) -> bool:
         """Whether the single result of a lease is to be checked by another client."""

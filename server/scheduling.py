@@ -99,7 +99,8 @@ class Scheduling:
         """Chunks whose answer is known, leased in memory to the client as canaries for those that are `due`, as (job,
         stage): one round trip, and none where nothing is due. Fewer where this client had a part in what was found."""
         grants, by_id = Grants(), {job.id: job for job in jobs}
-        for job, stage in [each for each in due if each[0] in by_id][:1]:
+        known = [(job, stage) for job, stage in due if job in by_id and stage < len(by_id[job].stages)]
+        for job, stage in known[:1]:
             last = secrets.randbelow(max(1, by_id[job].stages[stage]["cursor"]))
             for chunk in self._store.chunks.confirmed(job, stage, last, _CANDIDATES):
                 leased = None if chunk.id in taken else self._canary(client, chunk, by_id[job].spec, sync)

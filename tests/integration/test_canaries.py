@@ -63,6 +63,16 @@ def payloads(master: Master) -> int:
     return master.store.payloads._payloads.count_documents({})
 
 
+def test_an_invented_lease_is_answered_like_any_unknown_one(master: Master, job: str) -> None:
+    volunteer = proven(master, job)
+    volunteer.results = {
+        lease: done(lease, b"")
+        for lease in (f"{volunteer.id}.{job}.{stage}.{0:012d}.abcd" for stage in ("7", "x", "²", "0"))
+    }
+    answer = volunteer.send(volunteer.request(1))
+    assert {ack.status for ack in answer.acks} == {"unknown"}
+
+
 def test_the_known_answer_is_an_agreement_and_nothing_else_changes(master: Master, job: str) -> None:
     volunteer, lease = holding_one(master, job)
     (before, _), stored = canaries(master, job)[0], payloads(master)
