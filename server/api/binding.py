@@ -72,12 +72,20 @@ def _view(route: Route, handler: Handler, services: Services) -> Callable[..., R
             services.limits.count(route.name, caller.address, f"{caller.kind} {caller.id}" if caller.id else "")
             if route.transfer:
                 _take_place(services)
-            body = decoder.decode(read_body()) if decoder is not None else None
+            body = _decoded(decoder, read_body()) if decoder is not None else None
             result = handler(services, caller, body, **parts)
         return result if isinstance(result, Response) else answer(result)
 
     view.__qualname__ = f"view.{route.name}"  # what rate limits are kept by
     return view
+
+
+def _decoded(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
+    """Raises BadRequest, msgspec.DecodeError."""
+    try:
+        return decoder.decode(body)
+    except UnicodeDecodeError as error:  # msgspec does not count it among its own
+        raise BadRequest(f"the body is not what this route takes: {error}") from error
 
 
 def _admit_sync(services: Services, caller: Caller) -> None:
@@ -126,8 +134,17 @@ def _begin() -> None:
     connection = request.environ.get("gunicorn.socket")
     if connection is not None:
         connection.settimeout(BODY_DEADLINE_S)
+    _check_query()
     if "Transfer-Encoding" in request.headers:
         raise LengthRequired("a body's length must be said beforehand, in Content-Length; nothing was read")
+
+
+def _check_query() -> None:
+    """Whoever reads a part of the query would fail otherwise, error pages too."""
+    try:
+        request.query_string.decode()
+    except UnicodeDecodeError:
+        raise BadRequest("what follows the question mark is not UTF-8: percent-encode it") from None
 
 
 def _end(response: Response, services: Services) -> Response:
