@@ -42,7 +42,7 @@ def machine() -> dict[str, object]:
 def show(rows: Sequence[Row]) -> None:
     """Print a table."""
     for found in rows:
-        name = f"{found.system:<14}{found.variant:<26}{found.metric:<16}"
+        name = f"{found.system:<14}{found.variant:<26} {found.metric:<16}"
         print(f"{name}{_figure(found.median):>12} {found.unit:<10}{_figure(found.min)} … {_figure(found.max)}")
 
 

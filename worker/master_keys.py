@@ -1,8 +1,8 @@
 """The keys that this worker takes its master's orders by: the one pinned when it enrolled, and those that follow it.
 
-A new key is accepted where each key from the pinned one on signed its successor (protocol.keychain). The chain is kept in
-DC_HOME/worker/master_keys.json, so that a restart needs no line to the master; what stands there is checked as it was
-when it came.
+A new key is accepted where each key from the pinned one on signed its successor (protocol.keychain). The chain is kept
+in DC_HOME/worker/master_keys.json, so that a restart needs no line to the master; what stands there is checked as it
+was when it came.
 """
 
 import logging

@@ -1,9 +1,9 @@
 """How a small program of the volunteer's fares beside hostile containers: `python -m tests.integration.beside`.
 
 Run by hand, on a machine that does nothing else. A program on the host starts `true`, writes and syncs a page to the
-disk, and sleeps for a millisecond, again and again, beside each attack in two containers of half the machine each.
-Every other half second the containers are frozen, so that what else goes on is the same in both columns. The table is
-for docs/security-containers.md.
+disk, and sleeps for a millisecond, again and again, beside each attack in two containers of half the
+machine each. Every other half second the containers are frozen, so that what else goes on is the same in both columns.
+The table is for docs/security-containers.md.
 """
 
 import contextlib

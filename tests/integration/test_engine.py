@@ -103,8 +103,8 @@ found = {
     "uid": os.getuid(), "gid": os.getgid(), "groups": os.getgroups(), "cwd": os.getcwd(),
     "capabilities": [int(status[key], 16) for key in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")],
     "no_new_privileges": status["NoNewPrivs"], "interfaces": [name for _, name in socket.if_nameindex()],
-    "writable": [path for path in ("/", "/etc", "/usr", "/var/tmp", "/run", "/dev", "/dev/mqueue", "/sys", "/in", "/data",
-        "/tmp") if writes(path)],
+    "writable": [path for path in ("/", "/etc", "/usr", "/var/tmp", "/run", "/dev", "/dev/mqueue", "/sys", "/in",
+        "/data", "/tmp") if writes(path)],
     "stdin": sys.stdin.read(), "greeting": os.environ.get("GREETING"), "given": open("/in/given").read(),
     "files": __import__("resource").getrlimit(7), "core": __import__("resource").getrlimit(4),
 }
