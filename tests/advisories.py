@@ -13,7 +13,7 @@ from typing import Any
 
 _ROOT = Path(__file__).resolve().parents[1]
 _PATIENCE_S = 180
-_EXPORT = (_ROOT / ".venv/bin/uv", "export", "--frozen", "--all-extras", "--all-groups", "--no-emit-project", "--quiet")
+_EXPORT = (_ROOT / ".venv/bin/uv", "export", "--frozen", "--all-extras", "--all-groups", "--no-emit-project", "-q")
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ def judge(report: dict[str, Any]) -> Verdict:
     """From pip-audit's JSON. What could not be looked up is told, and fails nothing: tests also run without a network."""
     packages = report.get("dependencies", [])
     holes = [
-        f"{package['name']} {package['version']}: {hole['id']}, mended in {', '.join(hole['fix_versions']) or 'none'}"
+        f"{package['name']} {package['version']}: {hole['id']}, mended in {_mended(hole)}"
         for package in packages
         for hole in package.get("vulns", [])
     ]
@@ -40,6 +40,10 @@ def judge(report: dict[str, Any]) -> Verdict:
     return Verdict(False, f"ok      pip-audit: {len(packages)} locked packages, none with a known hole")
 
 
+def _mended(hole: dict[str, Any]) -> str:
+    return ", ".join(hole["fix_versions"]) or "no version yet"
+
+
 def _not_checked(why: str) -> str:
     return f"NOT CHECKED  pip-audit: {why}. The advisories at pypi.org are out of reach here"
 
@@ -47,21 +51,7 @@ def _not_checked(why: str) -> str:
 def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         locked, report = Path(folder, "locked.txt"), Path(folder, "report.json")
-        subprocess.run(
-            [
-                _ROOT / ".venv/bin/uv",
-                "export",
-                "--project",
-                _ROOT,
-                "--frozen",
-                "--all-extras",
-                "--all-groups",
-                "--quiet",
-            ]
-            + ["--no-emit-project", "--format", "requirements-txt", "--output-file", locked],
-            check=True,
-            stdout=subprocess.DEVNULL,
-        )
+        subprocess.run([*_EXPORT, "--project", _ROOT, "--output-file", locked], check=True, stdout=subprocess.DEVNULL)
         audit = [sys.executable, "-m", "pip_audit", "-r", locked, "--require-hashes", "--disable-pip"]
         audit += ["--progress-spinner", "off", "--format", "json", "--output", report]
         try:
