@@ -116,10 +116,14 @@ class Target:
             "key": ["0" * 64],
         }
 
-    def ask(self, asking: Asking) -> Answer:
-        """What the master answers; a fault of its fails the test, with the request."""
+    def fresh(self) -> None:
+        """Renew what many requests have worn out. Called before a request is made of what there is."""
         if self.asked - self._renewed >= _FRESH_FOR:
             self.renew()
+
+    def ask(self, asking: Asking) -> Answer:
+        """What the master answers; a fault of its fails the test, with the request."""
+        self.fresh()
         self.asked += 1
         answer = self._answered(asking)
         wrong = self.faults(asking, answer)
@@ -162,7 +166,7 @@ class Target:
         for name, value in asking.headers.items():
             plain = name.upper().replace("-", "_")
             key = plain if plain in ("CONTENT_LENGTH", "CONTENT_TYPE") else f"HTTP_{plain}"
-            environ[key] = value.encode(errors="replace").decode("latin-1")
+            environ[key] = value if max(value, default="") < "\u0100" else value.encode().decode("latin-1")
         return environ
 
     def _cookie(self, person: str) -> str:

@@ -121,6 +121,8 @@ def test_odd_requests_to_the_api(here: Target, seed: int) -> None:
         here.ask(of_a_route(here, random))
 
 
+# Werkzeug leaves it to the garbage collector to close what came as a form's file.
+@pytest.mark.filterwarnings("ignore:.*SpooledTemporaryFile:pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("seed", range(2))
 def test_odd_requests_to_pages_and_forms(here: Target, seed: int) -> None:
     random, pages = Random(f"pages {seed}"), pages_of(here)
