@@ -23,10 +23,10 @@ from docker.types import LogConfig, Mount, Ulimit
 
 from dockercomp.machine import docker_host
 from dockercomp.machine.docker_objects import LABEL
-from dockercomp.machine.home import default_home
 
 from .access import LOCKED, Access
 from .tasks import EngineFacts
+from .unreachable import likely_address, why_unreachable
 
 CPU_PERIOD = 100_000
 """Microseconds; a quota on it can be changed while a container runs, which nano_cpus cannot."""
@@ -337,7 +337,7 @@ class Engine:
             raise (ImageMissing if missing else EngineError)(f"could not {what}: {_explained(error)}") from error
         except _LOST as error:
             self.close()
-            raise EngineUnavailable(_unavailable(error, self._address)) from error
+            raise EngineUnavailable(why_unreachable(error, self._address)) from error
 
     def _connected(self) -> APIClient:
         with self._lock:
@@ -346,7 +346,7 @@ class Engine:
             return self._client
 
     def _connect(self, timeout: int) -> APIClient:
-        self._address = self._host or _search()
+        self._address = self._host or likely_address()
         if self._address.startswith("unix://"):
             docker_host.ask(self._address, "GET", "/_ping", timeout=_PING_TIMEOUT)  # docker-py would leak its socket
         return APIClient(base_url=self._address, version="auto", timeout=timeout, max_pool_size=_MOST_CALLS)
@@ -393,16 +393,6 @@ def _quota(cpus: float) -> int:
     return max(SMALLEST_QUOTA, round(cpus * CPU_PERIOD))
 
 
-def _search() -> str:
-    """The engine that answers; where none does, the first of which there is a socket, so that the error is its own."""
-    addresses = docker_host.candidates(default_home())
-    try:
-        return docker_host.find(default_home())
-    except docker_host.NoEngineError:
-        there = [address for address in addresses if Path(address.removeprefix("unix://")).exists()]
-        return (there or addresses)[0]
-
-
 @contextmanager
 def _tolerating(*statuses: int) -> Iterator[None]:
     try:
@@ -414,35 +404,3 @@ def _tolerating(*statuses: int) -> Iterator[None]:
 
 def _explained(error: APIError) -> str:
     return str(error.explanation or error)
-
-
-def _unavailable(error: BaseException, address: str) -> str:
-    """Why no engine answers there and what to do about it."""
-    causes = list(_causes(error))
-    where = address.removeprefix("unix://") or "Docker's socket"
-    if any(isinstance(cause, FileNotFoundError) for cause in causes):
-        return (
-            f"Docker is not installed, or was never started: there is no {where}. Install Docker Engine (installer.sh"
-            " does), or set DC_DOCKER_HOST to where its socket is."
-        )
-    if any(isinstance(cause, PermissionError) for cause in causes):
-        return (
-            f"no permission for Docker's socket {where}: add this user to the group docker (sudo usermod -aG docker"
-            " $USER, then log in again), or set DC_DOCKER_HOST to an engine of your own."
-        )
-    if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
-        return f"Docker is not running: nothing listens at {where}. Start it: sudo systemctl start docker."
-    return f"the Docker Engine at {where} does not answer: {causes[-1]}"
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The error and what it came of, also where it is only among the arguments, as in requests and urllib3."""
-    waiting, seen = [error], set[int]()
-    while waiting:
-        found = waiting.pop(0)
-        if id(found) in seen:
-            continue
-        seen.add(id(found))
-        yield found
-        inner = (found.__cause__, found.__context__, *found.args)
-        waiting += [cause for cause in inner if isinstance(cause, BaseException)]
