@@ -9,6 +9,7 @@ import io
 import lzma
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from functools import partial
@@ -134,7 +135,7 @@ def _opened(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> io.BufferedIOBas
 def _tarred(path: Path) -> Iterator[Source]:
     try:
         archive = tarfile.open(path, "r:*", tarinfo=_Header)  # noqa: SIM115
-    except tarfile.ReadError:
+    except (tarfile.ReadError, EOFError, zlib.error, lzma.LZMAError):
         raise InputError(f"{path} is no tar archive, or is damaged at its beginning; fetch or make it again") from None
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error

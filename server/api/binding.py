@@ -84,7 +84,7 @@ def _decoded(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
     """Raises BadRequest, msgspec.DecodeError."""
     try:
         return decoder.decode(body)
-    except UnicodeDecodeError as error:  # msgspec does not count it among its own
+    except (UnicodeDecodeError, RecursionError) as error:  # msgspec does not count them among its own
         raise BadRequest(f"the body is not what this route takes: {error}") from error
 
 

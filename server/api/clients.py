@@ -48,7 +48,7 @@ def client(services: Services, caller: Caller, _: None, client: str) -> Response
 def client_allocate(services: Services, caller: Caller, body: AllocationChange, client: str) -> Response:
     document = _client(services, client)
     wanted = request.headers.get("If-Match", "").strip('" ')
-    if wanted and not wanted.isdigit():
+    if wanted and not (wanted.isascii() and wanted.isdigit() and len(wanted) < 18):
         raise BadRequest('If-Match is the ETag that was read, such as "3"')
     version = int(wanted) if wanted else int(document["allocation"]["version"])
     note(detail=in_words(body))

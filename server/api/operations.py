@@ -15,7 +15,7 @@ from server.api import openapi as description
 from server.api.services import Caller, Services
 
 _ROOT = Path(__file__).resolve().parents[2]
-_PACKAGE_FILE = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")
+_PACKAGE_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,199}\Z")
 _TOKEN = re.compile(r"[A-Za-z0-9_-]*\Z")
 
 
