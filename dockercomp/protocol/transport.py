@@ -124,7 +124,9 @@ class Connection:
         if response.status_code >= 400:
             retry_after = response.headers.get("Retry-After", "")
             raise error_of(
-                response.status_code, response.content, float(retry_after) if retry_after.isdigit() else None
+                response.status_code,
+                response.content,
+                float(retry_after) if retry_after.isascii() and retry_after.isdigit() else None,
             )
         return response
 

@@ -126,7 +126,8 @@ def _try(services: Services, document: Document, view: ClientView, form: Allocat
     if change is None:
         return "", 422
     note(detail=in_words(change))
-    version = int(form.version.data) if (form.version.data or "").isdigit() else 0
+    told = form.version.data or ""
+    version = int(told) if told.isascii() and told.isdigit() and len(told) < 18 else 0
     try:
         services.enrolment.allocate(document, change, version)
     except InvalidAllocation as error:

@@ -24,6 +24,13 @@ FOUND = {
     "an allocation that no database can hold": _allocation(
         "0", b'{"containers":1,"cpus":1,"memory":18446744073709551615}'
     ),
+    "a version in a digit of another script, in a form": Asking(
+        "POST",
+        "/clients/CLIENT/allocation",
+        body=b"containers=1&cpus=1&memory=512&version=%C2%B2",
+        content_type="application/x-www-form-urlencoded",
+        session="root",
+    ),
     "a query that is no UTF-8": Asking("GET", "/api/v1/tokens", "\xff\xfe", caller="ada"),
     "a query that is no UTF-8, on a page": Asking("GET", "/jobs", "\xff\xfe", session="ada"),
 }

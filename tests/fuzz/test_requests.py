@@ -13,7 +13,7 @@ from server.dashboard.permissions import FORMS
 from tests.fuzz import bodies, odd
 from tests.fuzz.conftest import share
 from tests.fuzz.target import Asking, Target
-from tests.integration.people_parts import PEOPLE
+from tests.integration.people_parts import PASSWORD, PEOPLE
 
 _SERVER = Path(__file__).resolve().parents[2] / "server"
 _METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "X")
@@ -79,9 +79,7 @@ def of_a_page(
     sessions: Sequence[str] = (*PEOPLE, "root", "ada", ""),
 ) -> Asking:
     method, pattern = random.choice(pages)
-    fields = "&".join(
-        f"{random.choice(FIELDS)}={odd.quoted(odd.text(random), random)}" for _ in range(random.randrange(6))
-    )
+    fields = "&".join(f"{name}={value}" for name, value in form_of(random))
     kind, body = "application/x-www-form-urlencoded", fields.encode()
     if random.random() < 0.1:
         kind, body = "multipart/form-data; boundary=x", odd.body(_MULTIPART, random)
@@ -96,6 +94,27 @@ def of_a_page(
     )
 
 
+def form_of(random: Random) -> list[tuple[str, str]]:
+    """Every field there is, a few of them odd: so that what comes after the first check is reached too."""
+    found = [
+        (name, random.choice(_PLAIN.get(name, ("1",))).replace(" ", "+")) for name in FIELDS if random.random() < 0.95
+    ]
+    for _ in range(random.randrange(3)):
+        found.append((random.choice(FIELDS), odd.quoted(odd.text(random), random)))
+    random.shuffle(found)
+    return found
+
+
+_PLAIN = {
+    "name": ("zoe", "ada", "root"),
+    "role": ("viewer", "admin"),
+    "scope": ("read", "submit"),
+    "reason": ("new memory",),
+    "memory": ("512",),
+    "password": (PASSWORD,),
+    "again": (PASSWORD,),
+    "old": (PASSWORD,),
+}
 _MULTIPART = b'--x\r\nContent-Disposition: form-data; name="name"; filename="x"\r\n\r\nvalue\r\n--x--\r\n'
 
 
