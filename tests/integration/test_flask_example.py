@@ -46,7 +46,7 @@ def page(shelf: Shelf, image: str, tmp_path: Path) -> Iterator[str]:
     finally:
         logs = subprocess.run(["docker", "logs", container], capture_output=True, text=True, check=True)
         print(logs.stdout, logs.stderr)
-        subprocess.run(["docker", "rm", "--force", container], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(["docker", "rm", "--force", "--volumes", container], check=True, stdout=subprocess.DEVNULL)
 
 
 def answers(address: str) -> bool:
