@@ -58,6 +58,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     settings = settings or read()
     configure_logging()
     app = Flask("server", static_folder="dashboard/static", template_folder="dashboard/templates")
+    app.url_map.merge_slashes = False  # it redirects, to whatever host the request named
     services = make_services(settings)
     app.extensions["dockercomp"] = services  # for whoever must close the store again
     app.config.update(

@@ -31,6 +31,7 @@ FOUND = {
         content_type="application/x-www-form-urlencoded",
         session="root",
     ),
+    "two slashes, and another host": Asking("POST", "/jobs//x/retry", headers={"Host": "evil.example"}, session="ada"),
     "a query that is no UTF-8": Asking("GET", "/api/v1/tokens", "\xff\xfe", caller="ada"),
     "a query that is no UTF-8, on a page": Asking("GET", "/jobs", "\xff\xfe", session="ada"),
 }
