@@ -25,7 +25,7 @@ class Verdict:
 
 
 def judge(report: dict[str, Any]) -> Verdict:
-    """From pip-audit's JSON. What could not be looked up is told, and fails nothing: tests also run without a network."""
+    """From pip-audit's JSON. What could not be looked up is told and fails nothing: tests run without a network too."""
     packages = report.get("dependencies", [])
     holes = [
         f"{package['name']} {package['version']}: {hole['id']}, mended in {_mended(hole)}"
