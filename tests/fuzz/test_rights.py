@@ -1,6 +1,7 @@
 """Odd requests of those who may not: after them everything is as it was before, down to the byte."""
 
 import hashlib
+from datetime import datetime, timezone
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -23,10 +24,11 @@ SESSIONS = ("", "viola")
 
 
 def everything(here: Target) -> dict[str, dict[str, bytes]]:
-    """All that the master keeps, documents and files, as digests. When a token was used last is no change."""
-    database = here.world.store.database
+    """All that the master keeps, documents and files, as digests. When a token was used last is no change, and what has
+    ended MongoDB removes by itself."""
+    database, now = here.world.store.database, datetime.now(timezone.utc)
     found = {
-        name: {repr(each["_id"]): _digest(each) for each in database[name].find()}
+        name: {repr(each["_id"]): _digest(each) for each in database[name].find({"expires": {"$not": {"$lt": now}}})}
         for name in set(database.list_collection_names()) - _COUNTED
     }
     blobs = Path(here.services.settings.home, "blobs")
