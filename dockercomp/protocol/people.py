@@ -8,7 +8,7 @@ from .messages import Message
 
 Role = Literal["admin", "scientist", "viewer"]
 Scope = Literal["read", "submit", "admin"]
-"""What a request needs and a token gives: `read` looks, `submit` also submits and changes own jobs, `admin` the rest."""
+"""What a request needs and a token gives: `read` looks, `submit` submits and changes own jobs, `admin` the rest."""
 
 PersonName = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._@+-]*\Z")]
 Label = Annotated[str, Meta(max_length=100)]
