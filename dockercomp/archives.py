@@ -112,7 +112,7 @@ class _Both(io.RawIOBase):
 def _zipped(path: Path) -> Iterator[Source]:
     with tried(lambda: zipfile.ZipFile(path), str(path)) as archive:
         for info in archive.infolist():
-            if info.is_dir() or _hidden(name := _checked(info.filename, path)):
+            if info.filename.endswith("/") or _hidden(name := _checked(info.filename, path)):
                 continue
             place = f"{path}, member {name},"
             found = Source(name, place, partial(guarded, partial(_opened, archive, info), place))

@@ -56,6 +56,11 @@ def tarred(path: Path, members: dict[str, bytes] = TEXTS, mode: str = "w") -> Pa
     return path
 
 
+def renamed(path: Path, old: bytes, new: bytes) -> Path:
+    path.write_bytes(path.read_bytes().replace(old, new))
+    return path
+
+
 def flipped(path: Path, at: int) -> Path:
     data = bytearray(path.read_bytes())
     data[at] ^= 0xFF
@@ -142,6 +147,7 @@ def test_include_chooses_members_and_files(tmp_path: Path) -> None:
         (lambda path: write(path / "a.csv.zst", b"x"), "a.csv.zst cannot be unpacked here"),
         (lambda path: zipped(path / "a.zip", {"b.tar.gz": b"x"}), "member b.tar.gz, is an archive within an archive"),
         (lambda path: zipped(path / "a.zip", {"../up": b"x"}), "a.zip holds a member named '../up'"),
+        (lambda path: renamed(zipped(path / "a.zip", {"Q": b"x"}), b"Q", b"\0"), "a.zip holds a member named ''"),
         (lambda path: tarred(path / "a.tar", {"/etc/passwd": b"x"}), "a.tar holds a member named '/etc/passwd'"),
         (lambda path: linked(path / "a.tar"), "a.tar, member there, is a link or a device"),
         (lambda path: encrypted(path / "a.zip"), "a.zip, member x, is encrypted; unpack it with its password"),
