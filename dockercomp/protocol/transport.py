@@ -8,7 +8,7 @@ Retry-After); anything else is an answer.
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import IO, Any, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import msgspec
 import requests
@@ -54,7 +54,8 @@ class Connection:
     """A keep-alive connection to one master. Not to be shared by threads that call at the same time.
 
     `token` is sent as `Authorization: Bearer`. `retries` 0 makes a lost master fail at once (Unavailable). `pin`, the
-    fingerprint of a certificate, is trusted alone. Proxies of the environment (HTTPS_PROXY, NO_PROXY) are used.
+    fingerprint of a certificate, is trusted alone. Proxies of the environment (HTTPS_PROXY, NO_PROXY) are used, but
+    for loopback.
     Raises ValueError for a `pin` that is none, or that plain HTTP would pass by.
     """
 
@@ -66,6 +67,7 @@ class Connection:
         """Told of the bytes of each request and answer, bodies and about what is around them."""
         self._timeout = timeout
         self._session = requests.Session()
+        self._session.trust_env = not _is_loopback(self.url)  # a proxy's loopback is another machine
         self._session.headers["Accept-Encoding"] = "identity"  # nothing is unpacked here, so nothing can swell
         if token:
             self._session.headers["Authorization"] = f"Bearer {token}"
@@ -234,6 +236,11 @@ class Connection:
                 attempts = attempts + 1 if status.offset <= before and not status.complete else 0
                 if attempts >= _PART_ATTEMPTS:
                     raise ChecksumMismatch(f"upload of {digest}: no progress at byte {before} of {size}")
+
+
+def _is_loopback(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    return host in ("localhost", "::1") or host.startswith("127.")
 
 
 def _reason(error: BaseException) -> str:

@@ -184,14 +184,16 @@ def test_a_proxy_of_the_environment_is_used_and_the_pin_holds_behind_it(
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
         monkeypatch.setenv("NO_PROXY", "")
         monkeypatch.setenv("no_proxy", "")
-        assert Connection(master.url, retries=0, pin=master.pin).call("healthz", Health).status == "ok"
-        assert [line.rsplit(" ", 1)[0] for line in asked] == [f"CONNECT 127.0.0.1:{master.settings.port}"]
+        url = f"https://master.example:{master.settings.port}"
+        assert Connection(url, retries=0, pin=master.pin).call("healthz", Health).status == "ok"
+        assert [line.rsplit(" ", 1)[0] for line in asked] == [f"CONNECT master.example:{master.settings.port}"]
         with pytest.raises(Unavailable):
-            Connection(master.url, retries=0, pin=f"sha256:{'0' * 64}").call("healthz", Health)
+            Connection(url, retries=0, pin=f"sha256:{'0' * 64}").call("healthz", Health)
 
 
 class Tunnels:
-    """A forward proxy that takes CONNECT; yields its port and the lines that it was asked."""
+    """A forward proxy that takes CONNECT, and leads to loopback whatever name it is given; yields its port and the
+    lines that it was asked."""
 
     def __enter__(self) -> tuple[int, list[str]]:
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -213,8 +215,7 @@ class Tunnels:
                 head += near.recv(4096)
             line = head.split(b"\r\n")[0].decode()
             self._asked.append(line)
-            host, port = line.split()[1].split(":")
-            far = socket.create_connection((host, int(port)))
+            far = socket.create_connection(("127.0.0.1", int(line.split()[1].rpartition(":")[2])))
             near.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
             for one, other in ((near, far), (far, near)):
                 threading.Thread(target=pump, args=(one, other), daemon=True).start()

@@ -41,6 +41,11 @@ class Hostile(BaseHTTPRequestHandler):
         except OSError:
             self.close_connection = True
 
+    def well(self) -> None:
+        body = b'{"status": "ok"}'
+        self.head(200, len(body))
+        self.wfile.write(body)
+
     def head(self, status: int, length: int, *headers: tuple[str, str]) -> None:
         self.send_response(status)
         for name, value in (("Content-Length", str(length)), *headers):
@@ -88,3 +93,15 @@ def test_an_endless_answer_ends(hostile: ThreadingHTTPServer, monkeypatch: pytes
         asked(hostile, "endless").call("healthz", Health)
     with pytest.raises(DockercompError, match="more than 8 MiB"):
         next(asked(hostile, "endless").read_parts("job_program", job="j1"))
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_no_proxy_of_the_environment_stands_before_loopback(
+    hostile: ThreadingHTTPServer, monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.setenv(name, "")
+    hostile.answer = "well"  # type: ignore[attr-defined]
+    assert Connection(f"http://{host}:{hostile.server_port}", retries=0).call("healthz", Health).status == "ok"
