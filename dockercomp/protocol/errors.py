@@ -195,10 +195,17 @@ def problem_of(error: DockercompError, request: str = "") -> Problem:
 
 
 def error_of(status: int, body: bytes, retry_after: float | None = None) -> DockercompError:
-    """The error that an HTTP answer stands for, also where the body is not ours (a proxy's page)."""
+    """The error that an HTTP answer stands for, also where the body is not ours (a proxy's page): then no refusal is
+    taken for the master's, which alone judges credentials."""
     try:
         problem = msgspec.json.decode(body, type=Problem)
     except msgspec.DecodeError:
         problem = Problem(status=status, detail=f"HTTP {status}")
+    if status in (Unauthorized.status, Forbidden.status) and not problem.code:
+        return DockercompError(
+            f"HTTP {status} came from something in between (a proxy, a login page of the network), not from the master:"
+            " look at the proxy settings and at the way to the master",
+            retry_after=retry_after,
+        )
     cls = BY_CODE.get(problem.code) or BY_STATUS.get(status, DockercompError)
     return cls(problem.detail, retry_after=retry_after)
