@@ -48,12 +48,15 @@ class Allowances:
             self._refuse(quotas.refusal("images", quota.images, others))
 
     def begin_upload(self, person: str, digest: str, size: int) -> None:
-        """Before an upload's first part, which counts from then on. Raises QuotaExceeded."""
-        if self._store.holdings.holds(person, digest):
+        """Before each part of an upload, which counts from its first on with the largest size that was named for it.
+        Raises QuotaExceeded."""
+        held = self._store.holdings.size(person, digest)
+        if held is not None and size <= held:
             return
         quota = self.quota(person)
         if quota.stored:
-            self._refuse(quotas.refusal("stored", quota.stored, self._store.holdings.stored(person), size))
+            more = size - (held or 0)
+            self._refuse(quotas.refusal("stored", quota.stored, self._store.holdings.stored(person), more))
         self._store.holdings.hold(person, digest, size)
 
     def _refuse(self, reason: str) -> None:

@@ -64,10 +64,17 @@ class Removal:
         """Free blobs to which nothing refers, a day after they were last called for; returns how many."""
         before = now - KEPT_UPLOAD_S
         self._store.blobs.drop_unfinished(before)
+        self._forget_broken_off(before)
         freed = self._free(self._store.blobs.unused_since(before), before, leaving=set())
         if freed:
             _log.info("uploads that no job refers to are gone", freed=freed)
         return freed
+
+    def _forget_broken_off(self, before: float) -> None:
+        """Uploads of which nothing is here any more, or ever was, count no more."""
+        begun = self._store.holdings.begun(before)
+        while group := set(islice(begun, _AT_ONCE)):
+            self._store.holdings.forget([digest for digest in group if not self._store.blobs.received(digest)])
 
     def _free(self, candidates: Iterable[str], before: float, leaving: set[str]) -> int:
         freed, waiting = 0, iter(candidates)

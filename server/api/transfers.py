@@ -34,7 +34,7 @@ def blob_put(services: Services, caller: Caller, _: None, digest: str) -> BlobSt
     check_digest(digest)
     offset, size = _number("offset"), _number("size")
     _may_upload(services, caller, digest, size)
-    if caller.kind == "user" and offset == 0:
+    if caller.kind == "user":
         services.allowances.begin_upload(caller.id, digest, size)
     data = read_body()
     if request.headers.get("Content-Digest") != content_digest(data):

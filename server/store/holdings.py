@@ -1,6 +1,7 @@
 """The collections `holdings` and `quotas`: who brought which uploads, and what admins gave people of their own."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from pymongo.database import Database
 
@@ -19,12 +20,11 @@ class Holdings:
         self._jobs, self._images, self._chunks = database["jobs"], database["images"], database["chunks"]
 
     def hold(self, person: str, digest: str, size: int) -> None:
-        """Note an upload that begins; one round trip, safe to repeat."""
-        document = {"person": person, "digest": digest, "size": size}
+        """Note an upload that begins, or turns out larger; one atomic round trip, safe to repeat."""
+        document = {"person": person, "digest": digest, "at": time.time()}
+        change = {"$set": document, "$max": {"size": size}, "$setOnInsert": {"shown": 0}}
         with store_errors():
-            self._holdings.update_one(
-                {"_id": f"{digest} {person}"}, {"$set": document, "$setOnInsert": {"shown": 0}}, upsert=True
-            )
+            self._holdings.update_one({"_id": f"{digest} {person}"}, change, upsert=True)
 
     def show(self, person: str, digest: str, offset: int, end: int) -> None:
         """This person has sent the bytes from `offset` to `end`; counts where they had sent all before."""
@@ -38,9 +38,17 @@ class Holdings:
             found = self._holdings.find({"_id": {"$in": ids}, "shown": {"$exists": True}}, {"digest": 1, "shown": 1})
             return {each["digest"]: int(each["shown"]) for each in found}
 
-    def holds(self, person: str, digest: str) -> bool:
+    def size(self, person: str, digest: str) -> int | None:
+        """Bytes that this upload counts with; None where it never began."""
         with store_errors():
-            return self._holdings.find_one({"_id": f"{digest} {person}"}, {"_id": 1}) is not None
+            found = self._holdings.find_one({"_id": f"{digest} {person}"}, {"size": 1})
+        return None if found is None else int(found["size"])
+
+    def begun(self, before: float) -> Iterator[str]:
+        """Digests of uploads of some size that began before then, in seconds since 1970; one once for each person."""
+        query: Document = {"size": {"$gt": 0}, "at": {"$not": {"$gte": before}}}
+        with store_errors():
+            yield from (each["digest"] for each in self._holdings.find(query, {"digest": 1}))
 
     def forget(self, digests: Sequence[str]) -> None:
         """Uploads that are gone count no more."""

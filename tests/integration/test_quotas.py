@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import os
+import time
 from collections.abc import Iterator
 
 import msgspec
@@ -48,7 +50,13 @@ def submit(here: World, person: str, key: str = "", numbers: int = 10) -> TestRe
 
 
 def upload(here: World, person: str, data: bytes) -> TestResponse:
-    path = f"/api/v1/blobs/{hashlib.sha256(data).hexdigest()}?offset=0&size={len(data)}"
+    return part(here, person, data, 0, len(data), len(data))
+
+
+def part(here: World, person: str, whole: bytes, offset: int, stop: int, size: int) -> TestResponse:
+    """One part of the upload of `whole`, which is said to have `size` bytes."""
+    data = whole[offset:stop]
+    path = f"/api/v1/blobs/{hashlib.sha256(whole).hexdigest()}?offset={offset}&size={size}"
     headers = {"Authorization": f"Bearer {here.callers[person]}", "Content-Digest": content_digest(data)}
     answer = here.app.test_client().put(path, data=data, headers=headers)
     answer.get_data()
@@ -110,6 +118,36 @@ def test_what_is_stored_is_bounded_before_it_is_sent_and_freed_with_it(here: Wor
     removal = Removal(here.store, Sources(here.store))
     assert removal.free_uploads(here.store.duties.now() + KEPT_UPLOAD_S + 10) >= 1
     assert quota(here, "ada").use.stored == 0
+
+
+def test_an_upload_counts_with_the_largest_size_that_is_named_for_it(here: World) -> None:
+    large = b"l" * 1500
+    assert part(here, "ada", large, 0, 400, 400 + 1).status_code == 200
+    said = refused(part(here, "ada", large, 400, 1500, 1500))
+    assert "you have 401 bytes, and this takes 1.1 KiB more" in said
+    assert part(here, "ada", large, 400, 600, 700).status_code == 200
+    assert part(here, "ada", large, 600, 600, 0).status_code == 400
+    assert quota(here, "ada").use.stored == 700
+    upload(here, "eve", b"s" * 300)
+    part(here, "ada", b"s" * 300, 0, 0, 0)  # it is here by another
+    assert upload(here, "ada", b"s" * 300).status_code == 200
+    assert quota(here, "ada").use.stored == 1000
+
+
+def test_uploads_that_were_broken_off_count_for_a_day(here: World) -> None:
+    assert part(here, "ada", b"h" * 300, 0, 100, 300).status_code == 200
+    spoilt = hashlib.sha256(b"spoilt").hexdigest()
+    here.app.extensions["dockercomp"].allowances.begin_upload("ada", spoilt, 50)  # nothing of it ever arrived
+    assert upload(here, "ada", b"w" * 200).status_code == 200
+    assert quota(here, "ada").use.stored == 550
+    removal, whole = Removal(here.store, Sources(here.store)), hashlib.sha256(b"w" * 200).hexdigest()
+    removal.free_uploads(here.store.duties.now())
+    assert quota(here, "ada").use.stored == 550
+    path = here.store.blobs._path(whole)  # type: ignore[attr-defined]
+    later = time.time() + KEPT_UPLOAD_S + 100
+    os.utime(path, (later, later))  # in use still
+    removal.free_uploads(later)
+    assert quota(here, "ada").use.stored == 200
 
 
 def test_results_count_as_stored(here: World) -> None:
