@@ -20,7 +20,7 @@ from . import firewall
 from .access import Network
 from .consent import Consent, Hindrances
 from .engine import Engine, EngineError
-from .ledger import Ledger
+from .ledger import Ledger, NetworkUsedUp
 from .limits import Wishes
 from .tasks import EngineFacts
 
@@ -121,15 +121,19 @@ class Outbound:
             with self._lock:
                 if not self._stop.is_set():
                     self._enforce()
-        except (EngineError, OSError) as error:
+        except (EngineError, NetworkUsedUp, OSError) as error:
             log.error("containers with a network are cut off: %s", error)
             with contextlib.suppress(EngineError):
                 self._engine.cut_off(self._bridge)
 
     def _tally(self) -> None:
-        """Count what went over the bridge since the last look. Raises EngineError when the day's volume is used up."""
+        """Count what went over the bridge since the last look.
+
+        Raises EngineError when the day's volume is used up, NetworkUsedUp when the overdraft is as well.
+        """
         total = firewall.traffic(self._bridge, _INTERFACES.read_text(encoding="ascii"))
-        self._ledger.count(total - self._counted if total >= self._counted else total)
-        self._counted = total
+        new = total - self._counted if total >= self._counted else total
+        self._counted = total  # first: counting may raise, and these bytes are in the ledger then
+        self._ledger.count(new)
         if self._ledger.limit and self._ledger.used() >= self._ledger.limit:
             raise EngineError("the network volume of 24 hours is used up")

@@ -136,6 +136,24 @@ def test_containers_are_cut_off_when_the_days_volume_is_used_up(lan: Host, engin
         lan.inside(way_out.remove)
 
 
+def test_a_volume_far_exceeded_within_one_look_is_counted_once_and_cuts_off(
+    lan: Host, engine: Engine, tmp_path: Path
+) -> None:
+    way_out, network = open_network(lan, tmp_path, engine)
+    try:
+        access = access_of(WantsSpec(network=True), network)
+        reached(lan, engine, access, (INTERNET,))
+        container = engine.create(spec_of(lan, access, ()))
+        engine.start(container)
+        way_out._ledger.limit = 1
+        lan.inside(way_out._look)
+        wait_until(lambda: not engine.running(container))
+        lan.inside(way_out._look)
+        assert 1.25 < way_out._ledger.used() == way_out._counted
+    finally:
+        lan.inside(way_out.remove)
+
+
 def test_a_firewall_that_was_swept_away_is_put_back(lan: Host, engine: Engine, tmp_path: Path) -> None:
     way_out, network = open_network(lan, tmp_path, engine)
     access = access_of(WantsSpec(network=True), network)
