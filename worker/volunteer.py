@@ -14,6 +14,9 @@ from dockercomp.machine.home import write_private
 from . import settings
 from .limits import Wishes
 
+_UNREAD = (-1, -1, -1)
+"""The stamp of no file: `wishes` were read some time before, so that the first look reads again."""
+
 
 class Control(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the volunteer asks of a running daemon. `until` is seconds since the epoch; None: until resumed."""
@@ -60,7 +63,7 @@ class Volunteer:
         self, home: Path, source: Path | None, wishes: Wishes, environ: Mapping[str, str] = os.environ
     ) -> None:
         self._home, self._source, self._environ = home, source, environ
-        self._stamp = _stamp(source)
+        self._stamp: tuple[int, int, int] | None = _UNREAD if source else None
         self._wishes, self._problem = wishes, ""
 
     def look(self) -> View:
