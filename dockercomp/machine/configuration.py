@@ -61,16 +61,29 @@ def parse(text: str, source: str = "configuration") -> dict[str, str]:
 
 
 def read(path: Path | None, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """The file's values under those of the environment. A missing file counts as empty."""
-    values = parse(path.read_text(encoding="utf-8"), str(path)) if path is not None and path.exists() else {}
+    """The file's values under those of the environment. A missing file counts as empty.
+
+    Raises ConfigurationError naming the line.
+    """
+    values = parse(_text(path), str(path)) if path is not None and path.exists() else {}
     values.update({key: environ[key] for key in KNOWN_KEYS if key in environ})
     return {key: value for key, value in values.items() if value != ""}
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise ConfigurationError(
+            f"{path}, line {line}: not UTF-8. Save the file as UTF-8, or write this line without accents and the like."
+        ) from error
 
 
 def placed(message: str, path: Path | None) -> str:
     """The message about a value, which begins with its key, with the line of the file that sets it."""
     key = message.partition("=")[0]
-    lines = path.read_text(encoding="utf-8").split("\n") if path is not None and path.exists() else []
+    lines = path.read_text(encoding="utf-8", errors="replace").split("\n") if path is not None and path.exists() else []
     found = [
         number for number, line in enumerate(lines, 1) if line.strip().removeprefix("export ").startswith(f"{key}=")
     ]

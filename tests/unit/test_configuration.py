@@ -110,6 +110,17 @@ def test_the_environment_wins_also_when_it_is_empty(tmp_path: Path) -> None:
     assert shell(path, "DC_HOST", {"DC_HOST": ""}).stdout == ""
 
 
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [("DC_PORT=1\r\nDC_NAME='Küche'\n".encode("latin-1"), 2), ("DC_PORT=1\n".encode("utf-16"), 1)],
+)
+def test_a_file_that_is_not_utf_8_is_refused_with_line_and_mend(tmp_path: Path, content: bytes, line: int) -> None:
+    path = tmp_path / "configuration"
+    path.write_bytes(content)
+    with pytest.raises(ConfigurationError, match=f"{path}, line {line}: not UTF-8. Save the file as UTF-8"):
+        configuration.read(path, {})
+
+
 def test_a_missing_file_counts_as_empty(tmp_path: Path) -> None:
     assert configuration.read(tmp_path / "none", {}) == {}
     assert shell(tmp_path / "none", "DC_HOST", {}).returncode == 0

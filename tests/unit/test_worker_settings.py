@@ -75,6 +75,21 @@ def test_an_edit_is_picked_up_and_a_malformed_one_keeps_the_old_values(tmp_path:
     assert (volunteer.look().wishes, volunteer.look().problem) == (Wishes(containers=4), "")
 
 
+def test_an_edit_while_the_daemon_was_still_starting_is_picked_up(tmp_path: Path) -> None:
+    file = write(tmp_path / "configuration", "DC_CONTAINERS=1\n")
+    read = settings.reread_wishes(file, {})
+    write(file, "DC_CONTAINERS=2\n")
+    assert Volunteer(tmp_path, file, read, {}).look().wishes == Wishes(containers=2)
+
+
+def test_an_edit_that_is_not_utf_8_is_told_as_a_problem(tmp_path: Path) -> None:
+    file = write(tmp_path / "configuration", "DC_CONTAINERS=1\n")
+    volunteer = Volunteer(tmp_path, file, Wishes(containers=1), {})
+    file.write_bytes("DC_CONTAINERS=2\nDC_NAME='Küche'\n".encode("latin-1"))
+    seen = volunteer.look()
+    assert seen.wishes == Wishes(containers=1) and f"{file}, line 2: not UTF-8" in seen.problem
+
+
 def test_a_pause_ends_by_itself() -> None:
     assert Control(paused=True).pauses(1e12)
     assert Control(paused=True, until=100.0).pauses(99.0)
