@@ -114,10 +114,18 @@ class Ledger:
                     _write(self._file, self._buckets)
 
     def _used(self) -> int:
-        """A bucket of the future counts as well: a clock that was set back gives nothing away."""
         now = self._clock()
+        self._fold(int(now // BUCKET))
         self._buckets = {bucket: size for bucket, size in self._buckets.items() if _end(bucket) > now}
         return sum(self._buckets.values())
+
+    def _fold(self, latest: int) -> None:
+        """What a clock counted that was ahead counts as of now: it is not given away, nor kept until its date."""
+        ahead = [bucket for bucket in self._buckets if bucket > latest]
+        for bucket in ahead:
+            size = self._buckets.pop(bucket)
+            self._buckets[latest] = self._buckets.get(latest, 0) + size
+            self._unsaved += size
 
 
 def _end(bucket: int) -> float:

@@ -18,6 +18,8 @@ BUSY_SHARE = 0.25
 _WINDOW_S = 30.0
 """The load of others is judged over so many seconds: a short burst is no use."""
 _LOGIND_EVERY_S = 10.0
+_AHEAD_S = 60.0
+"""A file's time further ahead of the clock was set by a clock that was wrong."""
 _TICKS = os.sysconf("SC_CLK_TCK")
 _IDLE_FIELDS = (3, 4)
 """Of the line `cpu` in /proc/stat: idle and iowait; the time of guests (9, 10) is counted in others."""
@@ -32,10 +34,18 @@ class Use:
 
 
 class Lookout:
-    """Remembers what must be compared: interrupts and CPU times. For one thread. `root` is where / is seen."""
+    """Remembers what must be compared: interrupts and CPU times. For one thread. `root` is where / is seen.
 
-    def __init__(self, root: Path = Path("/"), clock: Callable[[], float] = time.time) -> None:
-        self._root, self._clock = root, clock
+    `clock` is for what is remembered here, `wall` for the times of files.
+    """
+
+    def __init__(
+        self,
+        root: Path = Path("/"),
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._root, self._clock, self._wall = root, clock, wall
         self._key_presses: int | None = None
         self._pressed = self._loaded = self._session = float("-inf")
         self._loads: deque[tuple[float, float, float]] = deque()
@@ -47,14 +57,14 @@ class Lookout:
         self._look_at_keys(now)
         self._look_at_load(now, our_cpus)
         self._ask_logind(now)
-        seen = {
+        ago = {
             "a terminal": self._terminals(),
-            "keyboard or mouse": self._pressed,
-            "programs of others": self._loaded,
-            "a session": self._session,
+            "keyboard or mouse": now - self._pressed,
+            "programs of others": now - self._loaded,
+            "a session": now - self._session,
         }
-        by = max(seen, key=lambda name: seen[name])
-        return Use(max(0.0, now - seen[by]), by)
+        by = min(ago, key=lambda name: ago[name])
+        return Use(ago[by], by)
 
     def on_battery(self) -> bool:
         """Whether a battery feeds the machine, as /sys/class/power_supply tells."""
@@ -74,9 +84,11 @@ class Lookout:
                 yield kind, _text(folder / "online")
 
     def _terminals(self) -> float:
-        """The last input at any terminal; the kernel notes it to about eight seconds."""
+        """Seconds since the last input at any terminal; the kernel notes it to about eight seconds."""
         places = [*self._root.glob("dev/pts/[0-9]*"), *self._root.glob("dev/tty[0-9]*")]
-        return max((_accessed(place) for place in places), default=float("-inf"))
+        wall = self._wall()
+        ago = (wall - _accessed(place) for place in places)
+        return min((max(0.0, seconds) for seconds in ago if seconds >= -_AHEAD_S), default=float("inf"))
 
     def _look_at_keys(self, now: float) -> None:
         lines = _text(self._root / "proc" / "interrupts").splitlines()

@@ -43,6 +43,19 @@ def test_a_clock_that_was_set_back_gives_nothing_away(tmp_path: Path) -> None:
     assert ledger.used() == 60
 
 
+def test_what_was_counted_by_a_clock_ahead_is_forgotten_a_day_after_it_was_set_right(tmp_path: Path) -> None:
+    clock = Clock()
+    ledger = Ledger(tmp_path, 100, clock)
+    ledger.count(100)
+    ledger.save()
+    clock.now -= 9 * DAY
+    resumes = ledger.resumes(50)
+    assert resumes is not None and clock.now + DAY < resumes <= clock.now + DAY + BUCKET
+    ledger.save()
+    clock.now = resumes
+    assert ledger.used() == 0 == Ledger(tmp_path, 100, clock).used()
+
+
 def test_when_it_goes_on_is_when_enough_was_forgotten(tmp_path: Path) -> None:
     clock = Clock()
     begun = clock.now

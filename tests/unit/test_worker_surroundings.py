@@ -9,14 +9,14 @@ from worker.surroundings import Lookout
 
 
 class Machine:
-    """A root with the files that are looked at, and a clock."""
+    """A root with the files that are looked at, and two clocks: `now` runs on, `wall` may be set."""
 
     def __init__(self, root: Path) -> None:
-        self.root, self.now, self.busy = root, 10_000.0, 0
+        self.root, self.now, self.wall, self.busy = root, 10_000.0, 1e9, 0
         for folder in ("dev/pts", "proc", "sys/class/power_supply"):
             (root / folder).mkdir(parents=True)
         self.stat(0)
-        self.lookout = Lookout(root, lambda: self.now)
+        self.lookout = Lookout(root, lambda: self.now, lambda: self.wall)
 
     def stat(self, busy_s: float) -> None:
         """CPU seconds that all programs used so far."""
@@ -30,7 +30,7 @@ class Machine:
     def terminal(self, ago: float) -> None:
         place = self.root / "dev/pts/0"
         place.touch()
-        os.utime(place, (self.now - ago, self.now))
+        os.utime(place, (self.wall - ago, self.wall))
 
     def supply(self, name: str, **files: str) -> None:
         folder = self.root / "sys/class/power_supply" / name
@@ -55,6 +55,23 @@ def test_a_terminal_tells_when_it_was_typed_at(machine: Machine) -> None:
     machine.terminal(ago=120)
     use = machine.lookout.last_use(0)
     assert (round(use.ago_s), use.by) == (120, "a terminal")
+
+
+def test_a_terminals_time_ahead_of_the_clock_says_nothing(machine: Machine) -> None:
+    machine.terminal(ago=-3600)
+    assert machine.lookout.last_use(0).ago_s == float("inf")
+    machine.terminal(ago=-5)
+    assert machine.lookout.last_use(0).ago_s == 0, "a clock that was set by seconds hides nobody"
+
+
+def test_a_clock_that_was_set_back_prolongs_no_use(machine: Machine) -> None:
+    machine.interrupts(keys=100, disk=5)
+    machine.lookout.last_use(0)
+    machine.interrupts(keys=101, disk=5)
+    machine.lookout.last_use(0)
+    machine.wall -= 3600
+    machine.now += 600
+    assert machine.lookout.last_use(0).ago_s == 600
 
 
 def test_keys_are_told_from_other_interrupts(machine: Machine) -> None:
