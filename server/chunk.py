@@ -64,6 +64,8 @@ class Replica(msgspec.Struct, frozen=True, omit_defaults=True):
     input_digest: str = ""
     """SHA-256 of the input as the program got it; empty where an earlier replica of the chunk says the same."""
     forgiven: bool = False
+    independent: Independence = "client"
+    """What its job asked of replicas of one chunk when it was leased."""
     failure: Failure | None = None
 
 
@@ -167,8 +169,10 @@ def fresh(job: str, stage: int, index: int, rules: Rules) -> Chunk:
 
 
 def live_leases(chunk: Chunk) -> list[str]:
-    """The leases that run now, those of canaries too: an ended chunk has no others."""
-    return [replica.lease for replica in chunk.replicas if replica.state in LIVE]
+    """The leases that run now: all of an open chunk, of an accepted one its canaries, of another none."""
+    if chunk.state not in ("open", "accepted"):
+        return []
+    return [r.lease for r in chunk.replicas if r.state in LIVE and (chunk.state == "open" or r.canary)]
 
 
 def barred_clients(chunk: Chunk) -> list[str]:

@@ -45,8 +45,7 @@ class Closing:
 
     def give_up(self, jobs: Sequence[Document], now: float, silent_after_s: float) -> int:
         """Take the word of clients whose results nobody could check for WAIT_S; returns of how many."""
-        ids = {job["_id"] for job in jobs}
-        waiting = [each for each in self._store.closings.asked_before(now - WAIT_S) if each["job"] in ids]
+        waiting = self._store.closings.asked_before(sorted(job["_id"] for job in jobs), now - WAIT_S) if jobs else []
         by_id = {job["_id"]: running_job(job) for job in jobs if waiting}
         pool = self._store.clients.alive_since(now - silent_after_s) if waiting else []
         chunks = {chunk.id: chunk for chunk in self._store.chunks.by_ids([each["chunk"] for each in waiting])}

@@ -68,6 +68,7 @@ def _lease(chunk: Chunk, to: Grantee, nonce: str, deadline: float, sync: str) ->
         block=to.block,
         token=to.token,
         trusted=to.trusted,
+        independent=to.independent,
     )
 
 
@@ -84,7 +85,13 @@ def may_join(chunk: Chunk, to: Grantee) -> bool:
     return chunk.cpu_kind in ("", to.cpu_kind) and _independent(chunk, to)
 
 
-def _independent(chunk: Chunk, to: Grantee) -> bool:
+def still_independent(chunk: Chunk, ended: Replica) -> bool:
+    """Whether a lease that has ended may still bring a result: whoever took part since is as independent of it as the
+    job asked."""
+    return _independent(chunk, ended)
+
+
+def _independent(chunk: Chunk, to: Grantee | Replica) -> bool:
     others = participants(chunk)
     if to.independent == "client":
         return True

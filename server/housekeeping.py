@@ -19,15 +19,15 @@ from server.beside import Beside
 from server.closing import Closing
 from server.holding_back import HoldingBack
 from server.jobs import InputsOfJobs
-from server.lifecycle import Chunk
+from server.lifecycle import Chunk, Grantee
 from server.lookback import LookBack
 from server.measuring import Measuring
 from server.notifying import Notifying
 from server.receipts import Receipts, edition_of
 from server.redoing import Redoing
 from server.reopening import Reopening
-from server.running import able, able_of, running_job
-from server.scheduling import Scheduling
+from server.running import RunningJob, able_of, running_job
+from server.scheduling import Scheduling, grantee
 from server.settings import Settings, read, read_secrets
 from server.sources import Sources
 from server.stages import Stages
@@ -145,10 +145,14 @@ class Housekeeping:
             _log.info("job moved on", job=job["_id"])
         elif blamed := self._store.chunks.blamed(job["_id"]):
             pool = self._store.clients.alive_since(now - self._settings.silent_after_s)
-            others = able(running_job(job), pool)
-            self._change(blamed, lambda chunk: lifecycle.forgive(chunk, others))
+            seekers = self._seekers(running_job(job), pool)
+            self._change(blamed, lambda chunk: lifecycle.forgive(chunk, _who_may(chunk, seekers)))
         if running_job(job).spec.verify.same_cpu:
             self._free_classes(job, now)
+
+    def _seekers(self, job: RunningJob, pool: list[Document]) -> list[Grantee]:
+        """Those of the pool that can run the job."""
+        return [grantee(client, job.spec, self._settings.independent) for client in able_of(job, pool)]
 
     def _free_classes(self, job: Document, now: float) -> None:
         """Where no other machine of a chunk's class is there any more, another class may compute it."""
@@ -198,6 +202,11 @@ class Housekeeping:
     def _count_late(self, changes: Sequence[tuple[Chunk, Chunk]]) -> None:
         """Leases that ended without a word are held against their clients."""
         self._verification.count(changes, lambda _chunk, _replica: 0.0)
+
+
+def _who_may(chunk: Chunk, seekers: list[Grantee]) -> list[str]:
+    """Clients whose result could count beside those that the chunk has."""
+    return [each.client for each in seekers if lifecycle.may_join(chunk, each)]
 
 
 def _end_overdue(chunk: Chunk, now: float, gone: set[str]) -> Chunk:

@@ -27,6 +27,7 @@ How results vote stands in voting, who may be given a chunk in granting, what op
 Whoever uses these rules finds all of them here.
 """
 
+from collections import Counter
 from collections.abc import Collection
 
 from msgspec.structs import replace
@@ -71,7 +72,16 @@ from server.chunk import (
     stands_aside,
     with_replica,
 )
-from server.granting import MOST_CANARIES, dependence, grant, grant_again, grant_canary, may_be_doubled, may_join
+from server.granting import (
+    MOST_CANARIES,
+    dependence,
+    grant,
+    grant_again,
+    grant_canary,
+    may_be_doubled,
+    may_join,
+    still_independent,
+)
 from server.voting import (
     EXTRA_RESULTS,
     MACHINE_FAILURES,
@@ -185,7 +195,7 @@ def accept(
         return Step(chunk, "late")
     if found.digest and found.digest != digest:
         return Step(settle(with_replica(chunk, replace(found, state="gone"))), "rejected")
-    if found.state == "gone" and _took_part_since(chunk, found):
+    if found.state == "gone" and (_took_part_since(chunk, found) or not still_independent(chunk, found)):
         return Step(chunk, "late")
     if not stored:
         if found.state == "committed":
@@ -244,8 +254,9 @@ def fail_replica(chunk: Chunk, lease: str, failure: Failure) -> Step:
     return Step(settle(with_replica(chunk, replace(found, state="failed", failure=failure))), "stored")
 
 
-def release(chunk: Chunk, lease: str) -> Step:
-    """A lease ended without a result: given back, dropped, over its deadline, or its client fell silent."""
+def release(chunk: Chunk, lease: str, *, given_back: bool = False) -> Step:
+    """A lease ended without a result: dropped, over its deadline, its client fell silent, or it was given back unrun,
+    which says nothing of the chunk."""
     found = replica_of(chunk, lease)
     if found is None:
         return Step(chunk, "unknown")
@@ -253,7 +264,8 @@ def release(chunk: Chunk, lease: str) -> Step:
         return Step(_forget_old(with_replica(chunk, replace(found, state="gone"))), "stored")
     if chunk.state != "open" or found.state not in LIVE:
         return Step(chunk, "stored")
-    return Step(settle(_forget_old(_lose(chunk, found))), "stored")
+    ended = with_replica(chunk, replace(found, state="gone"))
+    return Step(settle(_forget_old(replace(ended, lost=chunk.lost + (not given_back)))), "stored")
 
 
 def blamed(chunk: Chunk) -> bool:
@@ -272,11 +284,13 @@ def forgive(chunk: Chunk, able: Collection[str]) -> Chunk:
 
 def free_class(chunk: Chunk, able: Collection[tuple[str, str]]) -> Chunk:
     """Let machines of another class have an open chunk, where of those `able` to run it, as (client, class), nobody
-    else of its class is left. The results of that class are forgotten: those of another need not equal them."""
+    else of its class is left, and enough of another class to agree. The results of that class are forgotten: those of
+    another need not equal them."""
     if chunk.state != "open" or chunk.need < 1 or not chunk.cpu_kind or at_work(chunk):
         return chunk
     barred = set(barred_clients(chunk))
-    if not able or any(kind == chunk.cpu_kind and client not in barred for client, kind in able):
+    left = Counter(kind for client, kind in able if client not in barred)
+    if left[chunk.cpu_kind] or max(left.values(), default=0) < chunk.quorum:
         return chunk
     kept = tuple(r for r in chunk.replicas if r.state == "failed")
     return settle(replace(chunk, cpu_kind="", replicas=kept, version=chunk.version + 1))
@@ -299,10 +313,6 @@ def cancel(chunk: Chunk) -> Chunk:
     if chunk.state != "open":
         return chunk
     return replace(end_leases(chunk), state="cancelled", need=0, version=chunk.version + 1)
-
-
-def _lose(chunk: Chunk, lease: Replica) -> Chunk:
-    return replace(with_replica(chunk, replace(lease, state="gone")), lost=chunk.lost + 1)
 
 
 def _forget_old(chunk: Chunk) -> Chunk:

@@ -161,8 +161,9 @@ def counted_of(client: Document, job: str) -> Counted:
 
 
 def able_of(job: RunningJob, pool: Sequence[Document]) -> list[Document]:
-    """Those of the clients that can run the job."""
-    return [client for client in pool if not unfit(job, client, platform_of(client))]
+    """Those of the clients that can run the job now: none that an admin has paused."""
+    awake = (client for client in pool if not client["allocation"].get("paused"))
+    return [client for client in awake if not unfit(job, client, platform_of(client))]
 
 
 def able(job: RunningJob, pool: Sequence[Document]) -> list[str]:

@@ -174,7 +174,9 @@ class Scheduling:
         """End every lease of a client: its chunks go to others. Returns the changes that were stored."""
         done: list[tuple[Chunk, Chunk]] = []
         while held := self._store.chunks.held_by(client):
-            changes = [(chunk, _without(chunk, client)) for chunk in held]
+            changes = [(chunk, after) for chunk in held if (after := _without(chunk, client)) is not chunk]
+            if not changes:
+                break
             stored = self._store.chunks.compare_and_set(changes, secrets.token_hex(8))
             done += [change for change in changes if change[0].id in stored]
         return done

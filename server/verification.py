@@ -128,7 +128,7 @@ class Verification:
 
     def _step(self, chunk: Chunk, report: ResultReport, durable: Mapping[str, int], now: float, check: Check) -> Step:
         if report.outcome == "returned":
-            return lifecycle.release(chunk, report.lease)
+            return lifecycle.release(chunk, report.lease, given_back=True)
         if report.outcome == "failed":
             return lifecycle.fail_replica(chunk, report.lease, _bounded(report.failure or _UNEXPLAINED))
         if not _DIGEST.fullmatch(report.digest):

@@ -74,7 +74,8 @@ def _words(text: str) -> tuple[str, ...]:
 
 def is_listed(consent: Consent, name: str, key: str) -> bool:
     """Whether DC_SCIENTISTS has the scientist's name, key or fingerprint."""
-    return any(word == name or names_key(word, key) for word in consent.scientists)
+    # A scientist may not be named like a key: the word would stand for the key alone.
+    return any((word == name and not KEY.fullmatch(word)) or names_key(word, key) for word in consent.scientists)
 
 
 def is_listed_by_key(consent: Consent, key: str) -> bool:

@@ -6,7 +6,7 @@ closed    -
 given up  -
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError
@@ -44,10 +44,12 @@ class Closings:
             self._closings.update_many({"_id": {"$in": ids}, "at": None}, [{"$set": {"at": DATABASE_TIME}}])
         return self.of_stage(job, stage)
 
-    def asked_before(self, at: float, limit: int = 500) -> list[Document]:
-        """Checks asked for before that time that are not done."""
+    def asked_before(self, jobs: Sequence[str], at: float, limit: int = 500) -> list[Document]:
+        """Checks of these jobs asked for before that time that are not done, and those of which a master that died
+        noted no time."""
+        asked = {"state": "asked", "job": {"$in": list(jobs)}, "$or": [{"at": {"$lt": at}}, {"at": None}]}
         with store_errors():
-            return list(self._closings.find({"state": "asked", "at": {"$lt": at}}).limit(limit))
+            return list(self._closings.find(asked).limit(limit))
 
     def move(self, closings: list[str], state: str) -> None:
         with store_errors():

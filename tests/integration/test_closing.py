@@ -99,3 +99,20 @@ def test_a_check_that_a_dead_master_asked_for_but_did_not_open_is_opened(scene: 
     scene.look()
     assert [chunk.index for chunk in scene.chunks(job) if chunk.state == "open"] == [2]
     assert scene.complete(job, two) == truth(4)
+
+
+def test_checks_of_other_jobs_and_those_that_a_dead_master_left_without_a_time_hold_nobody_up(store: Store) -> None:
+    store.closings.ask("jended", 0, {f"c{number}": f"jended.0.{number:012d}" for number in range(600)})
+    store.closings.ask("jmine", 0, {"ca": "jmine.0.000000000000"})
+    store.database["closings"].insert_one(
+        {
+            "_id": "jmine/0/cb",
+            "job": "jmine",
+            "stage": 0,
+            "client": "cb",
+            "chunk": "jmine.0.000000000001",
+            "state": "asked",
+        }
+    )
+    found = store.closings.asked_before(["jmine"], store.duties.now() + 1)
+    assert sorted(each["client"] for each in found) == ["ca", "cb"]

@@ -2,6 +2,7 @@
 
 import pytest
 
+from dockercomp.protocol.messages import Failure
 from dockercomp.protocol.orders import VerifySpec
 from server import describing, lifecycle
 from server.explaining import Explaining
@@ -127,11 +128,32 @@ def test_results_are_compared_within_a_kind_of_cpu_that_is_freed_when_it_is_gone
     assert "of one kind of CPU" in waiting
     housekeeping = Housekeeping(master.store, settings)
     housekeeping.round(client_of(amd)["seen"])
-    assert chunks_of(master, job)[0].cpu_kind == "", "nobody else of its kind is there"
+    assert chunks_of(master, job)[0].cpu_kind == "intel", "one of another kind could not agree with anybody either"
     second = master.volunteer(cpu_kind="amd")
+    second.work(0)
+    housekeeping.round(client_of(second)["seen"])
+    assert chunks_of(master, job)[0].cpu_kind == "", "nobody else of its kind is there"
     for volunteer in (amd, second):
         volunteer.work(3)
         volunteer.work(0)
     found = chunks_of(master, job)
     assert {(chunk.state, chunk.cpu_kind) for chunk in found} == {("accepted", "amd")}
     assert {r.client for chunk in found for r in lifecycle.support(chunk)} == {amd.id, second.id}
+
+
+def test_who_failed_a_chunk_gets_it_again_where_all_others_share_an_owner_with_its_result(
+    master: Master, settings: Settings
+) -> None:
+    job = master.submit(1, verify=VerifySpec(policy="quorum", quorum=2, independent="owner"))
+    first, other = master.volunteer(), master.volunteer(token=master.token_of("other"))
+    sibling = master.volunteer()
+    first.work(1)
+    first.work(0)
+    other.send(other.request(1))
+    other.fail(Failure(reason="engine", message="a hiccup"))
+    other.send(other.request(0))
+    assert sibling.send(sibling.request(1)).leases == []
+    Housekeeping(master.store, settings).round(client_of(sibling)["seen"])
+    other.work(1)
+    other.work(0)
+    assert [chunk.state for chunk in chunks_of(master, job)] == ["accepted"]

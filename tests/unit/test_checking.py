@@ -137,9 +137,46 @@ def test_a_class_of_machines_is_kept_until_nobody_of_it_is_left() -> None:
     both = [("ca", "x"), ("cb", "y"), ("cc", "x")]
     assert lifecycle.free_class(chunk, both) is chunk
     assert lifecycle.free_class(chunk, []) is chunk, "nobody is there: those of its class may come back"
-    freed = lifecycle.free_class(chunk, both[:2])
+    assert lifecycle.free_class(chunk, both[:2]) is chunk, "one of another class could not agree with anybody either"
+    freed = lifecycle.free_class(chunk, [*both[:2], ("cd", "y")])
     assert (freed.cpu_kind, freed.need, freed.replicas) == ("", 2, ())
     assert given(freed, Grantee("cb", "cb", cpu_kind="y")).cpu_kind == "y"
+
+
+def test_an_ended_chunk_has_no_live_leases_whatever_comes_late() -> None:
+    """Else whoever takes a client's leases back would find them again for ever."""
+    chunk = given(differing(), Grantee("cc", "cc"))
+    again = lifecycle.grant_again(chunk, Grantee("ca", "ca"), nonce="again", deadline=1)
+    assert again is not None
+    lease = again.replicas[-1].lease
+    ended = lifecycle.cancel(again)
+    for after in (
+        ended,
+        msgspec.structs.replace(again, state="cancelled"),
+        msgspec.structs.replace(again, state="failed"),
+    ):
+        assert lifecycle.live_leases(lifecycle.release(after, lease).chunk) == []
+
+
+def test_a_lease_that_ended_brings_nothing_where_its_own_owner_took_part_since() -> None:
+    apart = Grantee("c1", "evil", block="b", independent="owner")
+    chunk = lifecycle.grant(fresh(TWO), apart, nonce="1", deadline=1)
+    assert chunk is not None
+    lease = chunk.replicas[-1].lease
+    gone = lifecycle.release(chunk, lease).chunk
+    sibling = given(gone, Grantee("c2", "evil", block="b", independent="owner"))
+    lied = returned(sibling, "c2", LIE)
+    step = lifecycle.accept(lied, lease, LIE, 1, stored=True)
+    assert (step.ack, step.chunk.state) == ("late", "open")
+
+
+def test_what_is_given_back_unrun_never_gives_a_chunk_up() -> None:
+    chunk = fresh(TWO)
+    for number in range(2 * lifecycle.MOST_LOST):
+        leased = lifecycle.grant(chunk, Grantee("ca", "ca"), nonce=str(number), deadline=1e9)
+        assert leased is not None
+        chunk = lifecycle.release(leased, leased.replicas[-1].lease, given_back=True).chunk
+        assert chunk.state == "open", number
 
 
 def differing() -> Chunk:

@@ -3,9 +3,15 @@
 import pytest
 
 from dockercomp.machine.configuration import ConfigurationError
-from worker.consent import LOCKED, Consent, read
+from worker.consent import LOCKED, Consent, is_listed, read
 
 PRINT = "sha256:" + "a" * 64
+
+
+def test_a_scientist_named_like_a_key_is_not_that_key() -> None:
+    mine = read({"DC_SCIENTISTS": PRINT})
+    assert not is_listed(mine, PRINT, "b" * 64)
+    assert is_listed(read({"DC_SCIENTISTS": "ada"}), "ada", "b" * 64)
 
 
 def test_nothing_said_is_the_locked_default() -> None:
