@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from dockercomp.protocol.orders import JobOrder
 
 from . import limits
 from .checkpoints import Checkpoints
-from .engine import EngineError
+from .engine import EngineError, ImageMissing
 from .gate import Gate
 from .jobs import Job, Jobs
 from .leases import Held, Leases
@@ -28,6 +29,8 @@ log = logging.getLogger(__name__)
 DEATHS_FORGIVEN = 2
 """Times in a row that a container may die under a chunk before the chunk is blamed."""
 LONGEST_BACKOFF = 60.0
+IMAGE_AGAIN_S = 10.0
+"""Seconds until a job may come again whose image was removed from the engine meanwhile."""
 _LOOK_AGAIN = 5.0
 
 
@@ -157,6 +160,9 @@ class Slot:
             outcome = self._watched(container, held, job)
         except TooSmall as error:
             self._refuse(held, str(error))
+        except ImageMissing:
+            self._drop()
+            self._refuse(held, "its image was removed from the engine", IMAGE_AGAIN_S)  # its order fetches it again
         except EngineError as error:
             self._died(held, str(error), None)
         except Exception as error:
@@ -243,9 +249,9 @@ class Slot:
             self.floor.checkpoints.drop(lease.job, lease.stage, lease.index)
         self.floor.leases.returned(lease.id)
 
-    def _refuse(self, held: Held, why: str) -> None:
+    def _refuse(self, held: Held, why: str, for_s: float = math.inf) -> None:
         log.warning("job %s: refused: %s", held.lease.job, why)
-        self.floor.jobs.refuse(held.lease.job, why)
+        self.floor.jobs.refuse(held.lease.job, why, for_s)
         self.floor.leases.returned(held.lease.id)
         self.floor.leases.return_waiting([held.lease.job])
 
