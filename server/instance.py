@@ -111,7 +111,7 @@ def _master(settings: Settings) -> list[Program]:
     env = {**settings.environment(), "PROMETHEUS_MULTIPROC_DIR": str(metrics)}
     gunicorn = (
         *(sys.executable, "-m", "gunicorn", "server.app:create_app()"),
-        *("--bind", f"{settings.bind}:{settings.port}", "--worker-class", "server.slow.Worker"),
+        *("--bind", settings.listens, "--worker-class", "server.slow.Worker"),
         *("--workers", str(settings.processes), "--threads", str(settings.threads)),
         *("--worker-connections", "1000", "--forwarded-allow-ips", ""),  # ProxyFix alone reads X-Forwarded headers
         *("--timeout", "120", "--graceful-timeout", "10", "--keep-alive", "75", "--backlog", "512"),
@@ -212,9 +212,8 @@ def _process_name(pid: int | None) -> str:
 
 def _wait_ready(settings: Settings) -> None:
     deadline = time.monotonic() + _READY_S
-    bind = "127.0.0.1" if settings.bind in ("0.0.0.0", "::") else settings.bind  # noqa: S104  (compared, not bound)
-    scheme, pin = ("https", tls.fingerprint(settings.tls_cert)) if settings.tls_cert else ("http", "")
-    connection = Connection(f"{scheme}://{bind}:{settings.port}", retries=0, timeout=5, pin=pin)
+    pin = tls.fingerprint(settings.tls_cert) if settings.tls_cert else ""
+    connection = Connection(settings.asked_at, retries=0, timeout=5, pin=pin)
     while True:
         try:
             connection.call("readyz", Health)

@@ -20,6 +20,8 @@ from dockercomp.protocol.quotas import Amounts
 from server import quotas
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  (named, not bound)
+"""Addresses that stand for all of this machine's, each with one at which what listens there answers."""
 
 KEYS = frozenset({
     "DC_HOME", "DC_HOST", "DC_PORT", "DC_BIND", "DC_SCHEME", "DC_PUBLIC_URL", "DC_ALLOW_PLAIN_HTTP", "DC_TLS_CERT",
@@ -38,7 +40,7 @@ class Settings:
     """What workers dial."""
     port: int
     bind: str
-    """Where the master listens."""
+    """Where the master listens: a name or an address, without brackets."""
     scheme: str
     mongo_uri: str
     """Empty: the embedded mongod, whose address stands in DC_HOME/secrets/mongo.uri once it is set up."""
@@ -80,6 +82,16 @@ class Settings:
     @property
     def speaks_tls(self) -> bool:
         return self.tls_self_signed or self.tls_cert is not None
+
+    @property
+    def listens(self) -> str:
+        return f"{_in_url(self.bind)}:{self.port}"
+
+    @property
+    def asked_at(self) -> str:
+        """The address at which this machine itself reaches the master."""
+        scheme = "https" if self.speaks_tls else "http"
+        return f"{scheme}://{_in_url(_EVERYWHERE.get(self.bind, self.bind))}:{self.port}"
 
     @property
     def plain_beyond_loopback(self) -> bool:
@@ -124,7 +136,7 @@ def _settings(values: Mapping[str, str], environ: Mapping[str, str]) -> Settings
         home=default_home({**environ, **{k: v for k, v in values.items() if k == "DC_HOME"}}),
         host=_host(values),
         port=int(configuration.number(values.get("DC_PORT", "8080"), "DC_PORT", 1, 65535)),
-        bind=values.get("DC_BIND", "127.0.0.1"),
+        bind=values.get("DC_BIND", "127.0.0.1").strip("[]"),
         scheme="https" if tls["tls_cert"] or tls["tls_self_signed"] else _scheme(values),
         mongo_uri=_mongo_uri(values),
         database=values.get("U_DB") or values.get("DC_MONGO_DB", "dockercomp"),
@@ -159,6 +171,11 @@ def _host(values: Mapping[str, str]) -> str:
     host = values.get("DC_HOST", "127.0.0.1")
     if not re.fullmatch(r"[A-Za-z0-9._:\[\]-]+", host):
         raise ConfigurationError(f"DC_HOST={host}: must be a host name or an address.")
+    return _in_url(host)
+
+
+def _in_url(host: str) -> str:
+    """An address of version 6 in brackets, which keep it from the port."""
     return f"[{host}]" if ":" in host and not host.startswith("[") else host
 
 
@@ -171,8 +188,14 @@ def _scheme(values: Mapping[str, str]) -> str:
 
 def _public_url(values: Mapping[str, str]) -> str:
     url = values.get("DC_PUBLIC_URL", "").rstrip("/")
-    if url and not re.fullmatch(r"https?://[A-Za-z0-9._:\[\]-]+(/[A-Za-z0-9._~/-]*)?", url):
+    found = re.fullmatch(r"https?://[A-Za-z0-9._:\[\]-]+(/[A-Za-z0-9._~/-]*)?", url)
+    if url and not found:
         raise ConfigurationError(f"DC_PUBLIC_URL={url}: must be https://HOST, or http://HOST.")
+    if found and found[1]:
+        raise ConfigurationError(
+            f"DC_PUBLIC_URL={url}: workers and pages look for the master at the top of its host, not under {found[1]}:"
+            " give it a name of its own, such as https://compute.example.org, or a port of its own."
+        )
     return url
 
 

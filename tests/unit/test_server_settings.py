@@ -137,6 +137,7 @@ def test_what_is_documented_for_the_master_is_read_by_it() -> None:
         ({"DC_SCHEME": "ftp"}, "must be http or https"),
         ({"DC_HOST": "x'; reboot; '"}, "must be a host name"),
         ({"DC_PUBLIC_URL": "https://x/'; reboot"}, "must be https://HOST"),
+        ({"DC_PUBLIC_URL": "https://x.org/compute/"}, "a name of its own"),
         ({"DC_PROXY_HOPS": "many"}, "not a number"),
         ({"DC_BIND": "0.0.0.0"}, "plain HTTP beyond this machine"),
     ],
@@ -167,6 +168,25 @@ def test_plain_http_and_a_proxy_that_is_not_told_of_are_said_loudly() -> None:
 
 def test_an_address_of_version_6_is_put_in_brackets() -> None:
     assert read({"DC_HOST": "::1"}, Path("/nonexistent")).url == "http://[::1]:8080"
+
+
+@pytest.mark.parametrize(
+    ("bind", "listens", "asked"),
+    [
+        ("127.0.0.1", "127.0.0.1:8080", "127.0.0.1"),
+        ("0.0.0.0", "0.0.0.0:8080", "127.0.0.1"),
+        ("::1", "[::1]:8080", "[::1]"),
+        ("[::1]", "[::1]:8080", "[::1]"),
+        ("::", "[::]:8080", "[::1]"),
+        ("compute.example.org", "compute.example.org:8080", "compute.example.org"),
+    ],
+)
+def test_where_the_master_listens_and_where_it_is_asked_whether_it_is_ready(
+    bind: str, listens: str, asked: str
+) -> None:
+    found = read({"DC_BIND": bind, "DC_ALLOW_PLAIN_HTTP": "yes"}, Path("/nonexistent"))
+    assert (found.listens, found.asked_at) == (listens, f"http://{asked}:8080")
+    assert found.plain_beyond_loopback == (bind.strip("[]") not in ("127.0.0.1", "::1"))
 
 
 def test_the_help_of_server_start_tells_every_option() -> None:
