@@ -39,7 +39,7 @@ class MasterKeys:
 
     def meet(self, key: str) -> None:
         """An order says that this key signed it: if it is not accepted, ask the master for the chain, at most every
-        ASK_EVERY_S seconds. Without an answer nothing changes."""
+        ASK_EVERY_S seconds. Without an answer nothing changes. Raises OSError where the chain cannot be kept."""
         with self._lock:
             if key in self._accepted or time.monotonic() - self._asked < ASK_EVERY_S:
                 return
@@ -53,9 +53,9 @@ class MasterKeys:
             if key not in found:
                 log.error("the master's key %s does not follow from the one that this worker enrolled with", key)
                 return
-            write_private(self._path, msgspec.json.encode(links))
-            self._accepted = found
+            self._accepted = found  # it holds until a restart even where it cannot be written
             log.info("the master's key is now %s, signed by the one before it", found[-1])
+            write_private(self._path, msgspec.json.encode(links))
 
 
 def is_pinned(pin: str, key: str, chain: Callable[[], KeyChain], *, kept: bool = False) -> bool:

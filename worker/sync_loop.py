@@ -40,7 +40,6 @@ from dockercomp.protocol.messages import (
 from .admission import Refused
 from .checkpoints import Checkpoints, Claim
 from .gate import Gate
-from .identity import Identity
 from .inputs import Inputs
 from .jobs import Jobs
 from .keeper import Keeper
@@ -55,6 +54,8 @@ log = logging.getLogger(__name__)
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 5.0
 """Seconds before a sync without an answer is repeated: doubling from the first to the longest, with jitter."""
+_DISK_AGAIN_S = 60.0
+"""Seconds for which a job is refused whose order could not be kept, as on a full disk."""
 
 
 class Fatal(RuntimeError):
@@ -82,7 +83,6 @@ class Parts:
     """What the loop moves things between."""
 
     master: MasterClient
-    identity: Identity
     leases: Leases
     jobs: Jobs
     times: ChunkTimes
@@ -106,10 +106,12 @@ class _Sent:
 
 
 class SyncLoop:
-    def __init__(self, parts: Parts, machine: Callable[[], Machine]) -> None:
+    def __init__(self, parts: Parts, machine: Callable[[], Machine], renew: Callable[[], bool]) -> None:
+        """`renew` enrols again; False where it cannot be tried. Raises DockercompError."""
         self.line = Line()
         self.fatal: Fatal | None = None
-        self._parts, self._machine = parts, machine
+        self._parts, self._machine, self._renew = parts, machine, renew
+        self._renewed = False
         self._session, self._seq = secrets.token_hex(8), 1
         self._open: _Sent | None = None
         self._last, self._longest, self._dry = -1e9, 0.0, False
@@ -198,7 +200,7 @@ class SyncLoop:
 
     def _once(self) -> None:
         try:
-            for parcel in self._exchange():
+            for parcel in self._exchange_known():
                 self._parts.outputs.upload(parcel)
         except (Unauthorized, Forbidden) as error:
             raise Fatal(
@@ -225,6 +227,17 @@ class SyncLoop:
         self._pause = min(LONGEST_PAUSE, self._pause * 2)
 
     # --- one exchange ---
+
+    def _exchange_known(self) -> list[Parcel]:
+        """An exchange; once per start, a client that its master has retired enrols again for it."""
+        try:
+            return self._exchange()
+        except Unauthorized as error:
+            if self._renewed or not self._renew():
+                raise
+            log.warning("the master did not know this worker any more (%s): it enrolled again", error)
+            self._renewed = True
+            return self._exchange()
 
     def _exchange(self, *, leaving: bool = False) -> list[Parcel]:
         """Ask, or repeat what was asked, and act on the answer; the results to upload. Raises DockercompError."""
@@ -299,13 +312,17 @@ class SyncLoop:
 
     def _orders(self, orders: list[SignedOrder]) -> None:
         for signed in orders:
-            self._parts.keys.meet(signed.key)
             try:
+                self._parts.keys.meet(signed.key)
                 order = self._parts.gate.admit(signed)
                 self._parts.inputs.prepare(order, signed)
             except Refused as error:
                 log.error("job %s: refused: %s", signed.job, error)
                 self._parts.jobs.refuse(signed.job, str(error))
+            except OSError as error:
+                log.error("job %s: its order could not be kept: %s", signed.job, error)
+                why = f"its order could not be kept on this machine's disk: {error}"
+                self._parts.jobs.refuse(signed.job, why, _DISK_AGAIN_S)
 
     def _lease(self, lease: Lease) -> None:
         """Hold the lease, or give it straight back where its job is not run here."""

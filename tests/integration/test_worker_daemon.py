@@ -346,6 +346,30 @@ def test_a_key_that_the_masters_old_one_signed_is_taken_also_after_a_restart(
     assert {job for job, _ in master.done} == {"j1", "j2"}
 
 
+def test_a_full_disk_while_an_order_comes_keeps_no_result_from_the_master(
+    master: FakeMaster, worker: Worker, pin: ImagePin
+) -> None:
+    """The order comes in the answer that asks for the payload of another job's result."""
+    new = b"n" * 32
+    master.links = [link(SEED, new, "t")]
+    master.add_job(order(pin, "cat", job="j2"), seed=new)
+    chunks = [Chunk("j2", 0, b"2")]
+
+    def take(report: m.ResultReport) -> m.Ack:
+        if report.size > m.INLINE_LIMIT and chunks:
+            (worker.home / "worker/master_keys.json").mkdir()  # so that nothing can be written there
+            master.chunks.append(chunks.pop())
+        return m.Ack(lease=report.lease, status="stored")
+
+    master.ack = take
+    give(master, pin, "head", "-c", "300000", "/dev/zero", chunks=1)
+    worker.start()
+    master.until(lambda: ("j1", 0) in master.done and bool(master.last.refused_jobs))
+    (refused,) = master.last.refused_jobs
+    assert refused.job == "j2" and "could not be kept on this machine's disk" in refused.reason
+    assert len(master.returned) == 1 and not master.failures
+
+
 def test_an_image_that_cannot_be_had_is_said_once(master: FakeMaster, worker: Worker, pin: ImagePin) -> None:
     give(master, msgspec.structs.replace(pin, config_digest="sha256:" + "0" * 64), "cat", chunks=2)
     worker.start()

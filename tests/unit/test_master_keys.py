@@ -61,3 +61,11 @@ def test_a_broken_file_is_no_key(tmp_path: Path) -> None:
     keys = MasterKeys(tmp_path, A, lambda: CHAIN)
     keys.meet(B)
     assert set(keys.accepted()) == {A, B, C}
+
+
+def test_a_key_that_cannot_be_written_holds_until_a_restart(tmp_path: Path) -> None:
+    keys = MasterKeys(tmp_path, A, lambda: CHAIN)
+    (tmp_path / "worker" / "master_keys.json").mkdir(parents=True)
+    with pytest.raises(OSError, match="master_keys"):
+        keys.meet(C)
+    assert set(keys.accepted()) == {A, B, C}
