@@ -112,6 +112,7 @@ class Daemon:
         self._keeper: Keeper
         self._parts: Parts
         self._outbound: Outbound
+        self._who: Identity
 
     def run(self) -> int:
         (self._home / "worker").mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -119,7 +120,8 @@ class Daemon:
         facts = patiently(self._meet, (EngineError, NoEngineError), partial(self._wait, "Docker"))
         self._outbound = Outbound(self._engine, facts, self._ledger)
         ceiling = limits.ceiling(self._outbound.bounded(self._settings.wishes), facts.cpus, facts.memory)
-        who, master = self._enrol(facts, ceiling)
+        self._who, master = self._enrol(facts, ceiling)
+        who = self._who
         log.info("client %s of %s, owner %s", who.client, master.url, who.owner)
         self._wire(facts, ceiling, who, master)
         self._parts.inputs.start()
@@ -148,9 +150,9 @@ class Daemon:
         outputs = Outputs(master, leases)
         watched = floor.watched
         self._parts = Parts(
-            master, who, leases, jobs, times, inputs, outputs, self._keeper, checkpoints, watched, gate, keys
+            master, leases, jobs, times, inputs, outputs, self._keeper, checkpoints, watched, gate, keys
         )
-        self._loop = SyncLoop(self._parts, lambda: self._machine(facts))
+        self._loop = SyncLoop(self._parts, lambda: self._machine(facts), lambda: self._renew(facts, ceiling, master))
         self._loop.resume(checkpoints.claims())
 
     def _hasten(self) -> None:
@@ -202,6 +204,14 @@ class Daemon:
 
         who = patiently(enrolled, (DockercompError,), partial(self._wait, "the master"))
         return who, master.authorised(who.client, who.secret)
+
+    def _renew(self, facts: EngineFacts, ceiling: Ceiling, master: MasterClient) -> bool:
+        """Enrol again and go on as who the master says; False without a token. Raises DockercompError."""
+        found = identity.renew(self._home, self._settings.token, self._machine(facts), ceiling, master.enrol)
+        if found:
+            self._who = found
+            master.reauthorise(found.client, found.secret)
+        return found is not None
 
     def _is_pinned(self, key: str, kept: bool) -> bool:
         master = MasterClient(self._settings.url, count=self._ledger.count, pin=self._settings.tls_pin)
@@ -266,8 +276,8 @@ class Daemon:
                 pid=os.getpid(),
                 version=dockercomp.__version__,
                 master=self._settings.url,
-                client=self._parts.identity.client,
-                owner=self._parts.identity.owner,
+                client=self._who.client,
+                owner=self._who.owner,
                 held=waiting + running,
                 running=running,
                 results_waiting=leases.post().results,

@@ -84,6 +84,23 @@ def ensure(
     return found
 
 
+def renew(
+    home: Path, token: str, machine: Machine, most: Ceiling, enrol: Callable[[EnrolRequest], EnrolAnswer]
+) -> Identity | None:
+    """Enrol again as the same machine, which a master takes back that retired it for its silence; None without an
+    identity or a token. The key whose orders are run stays the one that was accepted.
+
+    Raises what `enrol` raises: Unauthorized where the token is not good any more, or an admin has retired the machine.
+    """
+    known = load(home)
+    if known is None or not token:
+        return None
+    answer = enrol(EnrolRequest(token=token, machine=machine, ceiling=most, request=known.request))
+    found = msgspec.structs.replace(known, client=answer.client, secret=answer.secret, owner=answer.owner)
+    _store(home, found)
+    return found
+
+
 def _check(key: str, is_pinned: Callable[[str, bool], bool], *, kept: bool) -> None:
     if not is_pinned(key, kept):
         raise WrongMaster(

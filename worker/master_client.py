@@ -29,6 +29,10 @@ class MasterClient:
         """The same master, called as an enrolled client."""
         return MasterClient(self.url, f"{client}.{secret}", self._count, pin=self._pin)
 
+    def reauthorise(self, client: str, secret: str) -> None:
+        """Call the master with these credentials from now on, in all threads."""
+        self._token, self._own = f"{client}.{secret}", threading.local()
+
     def enrol(self, request: messages.EnrolRequest) -> messages.EnrolAnswer:
         return self._once().call("enrol", messages.EnrolAnswer, request)
 

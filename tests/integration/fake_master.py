@@ -69,6 +69,7 @@ class FakeMaster:
     """Every sync is answered with this error."""
     lose_answers: int = 0
     """So many syncs are acted upon, but their answer never arrives."""
+    token: str = TOKEN
     secret: str = field(default_factory=lambda: secrets.token_hex(8))
     changed: threading.Condition = field(default_factory=threading.Condition)
     port: int = 0
@@ -107,7 +108,7 @@ class FakeMaster:
 
     def enrol(self, request: m.EnrolRequest) -> m.EnrolAnswer:
         self.enrolments.append(request)
-        if request.token != TOKEN:
+        if request.token != self.token:
             raise Unauthorized("this enrolment token is not valid")
         return m.EnrolAnswer(client="c1", secret=self.secret, master_key=public_key(SEED), owner="lab")
 

@@ -396,6 +396,32 @@ def test_a_master_that_will_not_have_it_ends_it(
     assert str(error) in worker.log()
 
 
+def test_a_worker_that_was_retired_for_its_silence_comes_back_by_its_token(master: FakeMaster, worker: Worker) -> None:
+    process = worker.start()
+    master.until(lambda: bool(master.syncs))
+    with master.changed:
+        master.secret = "that nobody has yet"
+    before = len(master.syncs)
+    master.until(lambda: len(master.syncs) > before + 1)
+    first, again = master.enrolments
+    assert (again.request, again.token) == (first.request, first.token)
+    process.terminate()
+    assert process.wait(60) == 0
+    before = len(master.syncs)
+    worker.start()
+    master.until(lambda: len(master.syncs) > before)
+    assert len(master.enrolments) == 2
+
+
+def test_a_token_that_was_revoked_brings_nobody_back(master: FakeMaster, worker: Worker) -> None:
+    process = worker.start()
+    master.until(lambda: bool(master.syncs))
+    with master.changed:
+        master.secret, master.token = "that nobody has yet", "another"
+    assert process.wait(60) == 77
+    assert "this enrolment token is not valid" in worker.log() and len(master.enrolments) == 2
+
+
 def test_two_daemons_cannot_share_a_home(master: FakeMaster, worker: Worker) -> None:
     worker.start()
     master.until(lambda: bool(master.syncs))
