@@ -7,18 +7,16 @@ come here. Packages of the system's manager stay and are listed, unless asked fo
 
 import contextlib
 import http.client
-import json
 import os
 import shutil
 import signal
 import subprocess
 import time
-import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import firewall_rules, manifest, private_engine, rootless, supervisor
+from . import firewall_rules, goodbye, manifest, private_engine, rootless, supervisor
 from .configuration import ConfigurationError, read
 from .docker_host import candidates, private_socket
 from .docker_objects import remove_objects
@@ -56,7 +54,7 @@ class Removal:
         entries = manifest.entries(self.home)
         self._services([Path(entry.name) for entry in entries if entry.kind == "service" and not entry.existed])
         self._programs()
-        self._goodbye()
+        self._do("tell the master that this client has gone", goodbye.is_due(self.home), lambda: goodbye.say(self.home))
         self._engines([entry.name for entry in entries if entry.kind == "image" and not entry.existed])
         bridge = firewall_rules.bridge_of(instance_label(self.home))
         self._do("remove its firewall rules", _has_rules(bridge), lambda: firewall_rules.remove(bridge))
@@ -119,12 +117,6 @@ class Removal:
     def _stop_engine(self) -> None:
         if not private_engine.stop(self.home):
             raise OSError(f"it did not stop; its log is {self.home / 'log' / 'dockerd.log'}")
-
-    def _goodbye(self) -> None:
-        """The master's record of this client ends too. One that does not answer shows it as silent, then retires it."""
-        identity, status = self.home / "worker" / "identity.json", self.home / "worker" / "status.json"
-        if identity.exists() and status.exists():
-            self._do("tell the master that this client has gone", True, lambda: _retire(identity, status))
 
     # --- what the engines hold ---
 
@@ -199,14 +191,6 @@ def remove_packages(packages: list[str]) -> str:
         ["apt-get", "-y", "purge", *packages], capture_output=True, text=True, check=False, env=environ
     )
     return done.stderr.strip() if done.returncode else ""
-
-
-def _retire(identity: Path, status: Path) -> None:
-    with contextlib.suppress(OSError, ValueError, KeyError):  # a master that is gone holds up no removal
-        known, master = json.loads(identity.read_text()), json.loads(status.read_text())["master"]
-        bearer = {"Authorization": f"Bearer {known['client']}.{known['secret']}"}
-        request = urllib.request.Request(f"{master}/api/v1/retire", method="POST", headers=bearer, data=b"")
-        urllib.request.urlopen(request, timeout=5).close()
 
 
 def _addresses(home: Path) -> list[str]:
