@@ -5,10 +5,12 @@ import threading
 import pytest
 
 from dockercomp.protocol.errors import Unauthorized
+from dockercomp.protocol.messages import EnrolRequest
 from server import describing, housekeeping
 from server.settings import Settings
 from server.store import Store
-from tests.integration.simulated import Master, Volunteer
+from server.store.credentials import secret_hash
+from tests.integration.simulated import CEILING, MACHINE, Master, Volunteer
 
 
 def test_a_duty_has_one_holder_and_its_fence_grows_with_each_new_one(store: Store) -> None:
@@ -75,3 +77,17 @@ def test_a_silent_client_is_shown_as_such_and_a_long_silent_one_is_retired(store
     assert (state(quiet, now), state(lively, now)) == ("retired", "alive")
     with pytest.raises(Unauthorized, match="enrol again"):
         quiet.work(0)
+
+
+def test_a_client_retired_for_its_silence_comes_back_by_a_token_that_is_used_up(
+    store: Store, settings: Settings
+) -> None:
+    master = Master(store)
+    store.database["credentials"].update_one({"_id": secret_hash(master.token)}, {"$set": {"uses": 1}})
+    asked = EnrolRequest(token=master.token, machine=MACHINE, ceiling=CEILING, request="a" * 16)
+    first = master.enrolment.enrol(asked, "192.0.2.1")
+    store.database["clients"].update_one({"_id": first.client}, {"$inc": {"seen": -settings.retire_after_s - 60}})
+    housekeeping.Housekeeping(store, settings).round(store.duties.now())
+    assert store.clients.authentic(first.client, secret_hash(first.secret)) is None
+    again = master.enrolment.enrol(asked, "192.0.2.1")
+    assert again.client == first.client and store.clients.authentic(again.client, secret_hash(again.secret))
