@@ -91,6 +91,10 @@ def test_up(master: FakeMaster, tmp_path: Path) -> None:  # noqa: F811
     assert conn(tmp_path, DC_PORT="1")[0] == 1, "the environment wins"
 
 
+def test_no_proxy_of_the_environment_stands_before_loopback(master: FakeMaster, tmp_path: Path) -> None:  # noqa: F811
+    assert conn(tmp_path, DC_PORT=str(master.port), http_proxy="http://127.0.0.1:1", no_proxy="")[0] == 0
+
+
 def test_refused_and_unknown(tmp_path: Path) -> None:
     code, said = conn(tmp_path, DC_PORT="1")
     assert code == 1 and said.startswith("DOWN: 127.0.0.1 refuses connections on port 1")
