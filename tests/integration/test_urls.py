@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import boto3
@@ -74,12 +75,15 @@ def answers(port: int) -> bool:
 
 
 @pytest.fixture(scope="module")
-def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
-    nginx = shutil.which("nginx") or "/usr/sbin/nginx"
-    root, port = tmp_path_factory.mktemp("nginx"), free_port()
-    root.chmod(0o755)
-    for folder in (root.parent, root.parent.parent):  # its worker processes are another user's
-        folder.chmod(folder.stat().st_mode | 0o011)
+def web() -> Iterator[Web]:
+    # Not below pytest's own folder: its worker processes are another user's, and each start of a pytest closes that.
+    with TemporaryDirectory(prefix="dc-web-") as folder:
+        Path(folder).chmod(0o755)
+        yield from _serving(Path(folder))
+
+
+def _serving(root: Path) -> Iterator[Web]:
+    nginx, port = shutil.which("nginx") or "/usr/sbin/nginx", free_port()
     (root / "www").mkdir()
     (root / "conf").write_text(_NGINX.format(root=root, port=port))
     process = subprocess.Popen([nginx, "-p", str(root), "-c", str(root / "conf"), "-e", "stderr"])
