@@ -106,6 +106,7 @@ def test_a_file_that_grows_while_it_is_collected_is_no_result(lair: Lair, monkey
         "    open('a', 'w').write('x')\n"
         "    if data:\n"
         "        threading.Thread(target=grow, daemon=True).start()\n"
+        "        while os.stat('/tmp/work/a').st_size < 1 << 30: pass\n"
         "    return b''\n"
     )
     container = lair.container(order_of(ProgramSpec(function="grows:go", outputs=["a"])))
