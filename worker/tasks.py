@@ -40,6 +40,8 @@ class Outcome:
     cpus_limit: float = 0.0
     memory_limit: int = 0
     """The limits in force at its end, as the cgroup says them; 0 where it could not be read."""
+    width: float = 0.0
+    """See ResultReport.width."""
     log: str = ""
     """Of a result: the first and last words beside it."""
     refuse: str = ""
@@ -56,6 +58,10 @@ class Size:
     memory: int
     scratch: int
     """Size of its tmpfs; the cgroup's memory limit is memory + scratch."""
+    weight: int = 1024
+    """Against other containers, on the scale of cgroup v1's cpu.shares, 2 to 262144 (cgroup v2's is translated)."""
+    cpuset: str = ""
+    """The CPUs that it may use, as Linux lists them: `0-3,8`. Empty: any."""
 
     @property
     def memory_limit(self) -> int:
@@ -71,6 +77,9 @@ class Reading:
     cpu_seconds: float | None = None
     memory_used: int | None = None
     oom_kills: int | None = None
+    weight: float | None = None
+    """On the scale of Size.weight."""
+    cpuset: str | None = None
     source: str = ""
     """`cgroup v1`, `cgroup v2` or `runner`."""
 

@@ -156,6 +156,8 @@ def _product(spec: InputSpec) -> Iterator[Violation]:
 def _resources(spec: ResourcesSpec) -> Iterator[Violation]:
     if not 0.01 <= spec.cpus <= 1024:
         yield Violation("resources.cpus", "must be between 0.01 and 1024")
+    elif not 0 <= spec.least_cpus <= spec.cpus:
+        yield Violation("resources.least_cpus", f"must be between 0 and cpus, which is {spec.cpus:g}")
     if not SMALLEST_MEMORY <= spec.memory <= LARGEST_BYTES:
         yield Violation("resources.memory", "must be between 8 MiB and 16 TiB")
     if not SMALLEST_DISK <= spec.disk <= LARGEST_BYTES:

@@ -4,6 +4,7 @@ Units: sizes in bytes, times in seconds, CPUs in cores. Workers are told duratio
 fields are ignored, so that an older side can read a newer one; `PROTOCOL` changes only when that is not enough.
 """
 
+from math import sqrt
 from typing import Annotated, Literal
 
 import msgspec
@@ -91,6 +92,15 @@ class EnrolAnswer(Message, frozen=True, kw_only=True):
 # --- allocation ----------------------------------------------------------------------------------------------------
 
 
+Priority = Literal["low", "normal", "high"]
+"""How much a client's containers weigh against the other containers on its machine, where CPU is short."""
+Policy = Literal["fixed", "equal", "curve", "overcommit"]
+"""How the client's CPU, containers × CPUs, is divided among the containers that compute. `fixed`: each has its own,
+used or not; the others as worker/cpu_plan.py says."""
+Shrink = Literal["drain", "requeue"]
+"""What becomes of chunks that run in containers that go: they end first, or are given back at once."""
+
+
 class Allocation(Message, frozen=True, kw_only=True):
     """What an admin gives a client: so many containers, each with `cpus` and `memory`. Desired state, reconciled."""
 
@@ -99,6 +109,32 @@ class Allocation(Message, frozen=True, kw_only=True):
     cpus: Amount
     memory: Bytes
     paused: bool = False
+    disk: Bytes = 0
+    """Most bytes of everything of ours on the machine. 0: whatever the volunteer's ceiling allows."""
+    jobs: Annotated[list[Name], Meta(max_length=64)] = []
+    """Only jobs whose id or name matches one of these patterns (fnmatch) are given to it. Empty: all."""
+    priority: Priority = "normal"
+    policy: Policy = "fixed"
+    shrink: Shrink = "drain"
+    force: bool = False
+    """Memory is lowered below what a container uses now, which may end its chunk, instead of after the chunk."""
+
+
+Part = Literal["containers", "cpus", "memory", "disk", "jobs", "priority", "policy", "paused"]
+PartState = Literal["waiting", "applied", "verified", "failed"]
+"""`waiting`: for something that will come by itself, such as a chunk's end; `applied`: done, but nothing there can be
+read back; `verified`: read back, and as planned; `failed`: refused, or read back otherwise."""
+
+
+class PartReport(Message, frozen=True, kw_only=True):
+    """How far one part of an allocation has come on its client."""
+
+    part: Part
+    state: PartState
+    actual: Name = ""
+    """What is in force, in words: `2 CPUs each`, as it was read back where it was."""
+    why: Sentence = ""
+    """What it waits for, what was cut by the ceiling or the machine, or the engine's own words where it refused."""
 
 
 class AppliedAllocation(Message, frozen=True, kw_only=True):
@@ -111,6 +147,8 @@ class AppliedAllocation(Message, frozen=True, kw_only=True):
     verified: bool
     note: Sentence = ""
     """Why it differs from the allocation (ceiling, machine, engine's refusal), in one sentence."""
+    parts: Annotated[list[PartReport], Meta(max_length=16)] = []
+    """Each part once; none from workers older than this field."""
 
 
 class ContainerReport(Message, frozen=True, kw_only=True):
@@ -134,6 +172,10 @@ class ContainerReport(Message, frozen=True, kw_only=True):
     memory_used: Bytes | None = None
     read_from: Name = ""
     """Where the limits were read: `cgroup v1`, `cgroup v2` or `runner`."""
+    cpuset: Name = ""
+    """The CPUs that it is pinned to, as read back: `0-3,8`. Empty: not pinned, or not read."""
+    weight: Amount | None = None
+    """Its weight against other containers as read back, on the scale of cgroup v1 (1024 is normal)."""
 
 
 # --- chunks --------------------------------------------------------------------------------------------------------
@@ -174,6 +216,9 @@ class ResultReport(Message, frozen=True, kw_only=True):
     cpus_limit: Amount = 0.0
     memory_limit: Bytes = 0
     """The limits in force when it ended, as read back from the cgroup; 0 where they could not be read."""
+    width: Amount = 0.0
+    """CPUs that it had from its begin to its end, so that its time tells of the job's speed-up; 0 where that changed or
+    is not known."""
     log: Log = ""
     """When done: the first and last KiB of what the program said beside its result."""
 
@@ -281,6 +326,37 @@ class RefusedJob(Message, frozen=True, kw_only=True):
     reason: Sentence
 
 
+class Point(Message, frozen=True, kw_only=True):
+    """Runs at one width: their number, the sum of their wall seconds and of the squares, and of their CPU seconds, each
+    for one unit of work. Points of one width add up."""
+
+    width: float
+    runs: int
+    wall_s: float
+    wall_s2: float
+    cpu_s: float = 0.0
+
+    @property
+    def mean(self) -> float:
+        """Wall seconds of a run."""
+        return self.wall_s / self.runs
+
+    @property
+    def spread(self) -> float:
+        """Standard deviation of a run's wall seconds; 0 where one run tells nothing of it."""
+        if self.runs < 2:
+            return 0.0
+        return sqrt(max(0.0, (self.wall_s2 - self.wall_s**2 / self.runs) / (self.runs - 1)))
+
+
+class JobPoints(Message, frozen=True, kw_only=True):
+    """What is known of how a job's stage speeds up with width on machines of the client's kind; the unit is a chunk."""
+
+    job: Name
+    stage: Count
+    points: list[Point]
+
+
 class SyncRequest(Message, frozen=True, kw_only=True):
     """One round trip: heartbeat, states, results, and how many chunks are wanted."""
 
@@ -307,6 +383,8 @@ class SyncRequest(Message, frozen=True, kw_only=True):
     """The machine's load average over one minute."""
     status: Sentence = ""
     """One sentence on what it is doing or why it is idle."""
+    problems: Annotated[list[Sentence], Meta(max_length=16)] = []
+    """What is wrong on the volunteer's side and how to mend it, such as a line of `configuration` that is not used."""
     leaving: bool = False
     """The worker is stopping: everything it holds is named in results."""
 
@@ -327,3 +405,7 @@ class SyncAnswer(Message, frozen=True, kw_only=True):
     """Longest time to wait before the next sync; results may be brought earlier."""
     why_idle: str = ""
     """Where fewer chunks were given than wanted: why, in one sentence."""
+    points: list[JobPoints] = []
+    """Of known jobs and those in `leases`, whenever what is known of them has grown by much."""
+    worker_version: str = ""
+    """The version that this master serves, so that a worker can tell its volunteer that it is old."""

@@ -141,6 +141,11 @@ def wants_of(wants: "WantsSpec", disk: int) -> list[Want]:
 
 class ResourcesSpec(Message, frozen=True, kw_only=True, forbid_unknown_fields=True):
     cpus: float = 1.0
+    """The width that a chunk can use."""
+    least_cpus: float = 0.0
+    """The width below which a chunk is of no use: a client that cannot give it gets none. 0: any."""
+    sweep: bool = False
+    """Its first chunks run at several widths up to `cpus`, so that its speed-up is known early."""
     memory: int = 256 * 1024 * 1024
     disk: int = 64 * 1024 * 1024
     time_limit: float = 600.0
@@ -217,6 +222,8 @@ class JobOrder(Message, frozen=True, kw_only=True):
     parameters: dict[str, list[Parameter]] = {}
     setup: list[str] = []
     resources: ResourcesSpec
+    priority: int = 0
+    """JobSpec.priority: which of the jobs on one machine gains first where its CPU is divided by curve."""
     wants: WantsSpec = WantsSpec()
     environment: dict[str, str] = {}
 

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence
 from math import inf, isfinite, log, sqrt
 from typing import Literal
 
-from .messages import Message
+from .messages import Message, Point
 
 Law = Literal["amdahl", "usl"]
 
@@ -27,29 +27,6 @@ LEAST_RUNS = 3
 """Runs, of all widths together, that a fit needs."""
 _SMALLEST = 1e-4
 """Relative error below which points count as exact: timers are no better."""
-
-
-class Point(Message, frozen=True, kw_only=True):
-    """Runs at one width: their number, the sum of their wall seconds and of the squares, and of their CPU seconds, each
-    for one unit of work. Points of one width add up."""
-
-    width: float
-    runs: int
-    wall_s: float
-    wall_s2: float
-    cpu_s: float = 0.0
-
-    @property
-    def mean(self) -> float:
-        """Wall seconds of a run."""
-        return self.wall_s / self.runs
-
-    @property
-    def spread(self) -> float:
-        """Standard deviation of a run's wall seconds; 0 where one run tells nothing of it."""
-        if self.runs < 2:
-            return 0.0
-        return sqrt(max(0.0, (self.wall_s2 - self.wall_s**2 / self.runs) / (self.runs - 1)))
 
 
 def run_of(width: float, wall_s: float, cpu_s: float = 0.0) -> Point:

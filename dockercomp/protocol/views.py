@@ -2,7 +2,20 @@
 
 from typing import Literal
 
-from .messages import Allocation, AppliedAllocation, Ceiling, ContainerReport, Machine, Message
+from .messages import (
+    Allocation,
+    AppliedAllocation,
+    Ceiling,
+    ContainerReport,
+    Machine,
+    Message,
+    Part,
+    PartState,
+    Point,
+    Policy,
+    Priority,
+    Shrink,
+)
 from .orders import ImagePin, JobSpec
 
 JobState = Literal["running", "completed", "failed", "cancelled"]
@@ -249,6 +262,150 @@ class ClientView(Message, frozen=True, kw_only=True):
     results_valid: int = 0
     results_wrong: int = 0
     results_failed: int = 0
+    problems: list[str] = []
+    """What is wrong on the volunteer's side, as its worker tells."""
+    old: bool = False
+    """Its worker is of another version than the master's own; it is never updated unasked."""
+    tags: list[str] = []
+    group: str = ""
+    """The group that it belongs to; empty: none."""
+    follows: bool = False
+    """Its allocation is its group's, clipped by its ceiling, until an admin changes it alone."""
+    progress: "Progress | None" = None
+
+
+class PartProgress(Message, frozen=True, kw_only=True):
+    """How far one part of the wanted allocation has come: `sent` to its worker, received, then as that reports."""
+
+    part: Part
+    state: Literal["wanted", "sent", "received"] | PartState
+    wanted: str
+    """In words, such as `2 CPUs each`."""
+    actual: str = ""
+    why: str = ""
+
+
+class Progress(Message, frozen=True, kw_only=True):
+    """The way of the allocation that is wanted now. Times are seconds ago; None: not yet."""
+
+    version: int
+    author: str
+    """Who made it: a person, `group NAME`, or `the first contact`."""
+    wanted_s_ago: float
+    sent_s_ago: float | None = None
+    received_s_ago: float | None = None
+    applied_s_ago: float | None = None
+    """Since when no part waits or failed."""
+    verified_s_ago: float | None = None
+    """Since when everything that can be read back was, and is as planned."""
+    drifted: str = ""
+    """What was last found changed by somebody else on the machine and put right, and when; empty: nothing."""
+    parts: list[PartProgress] = []
+
+
+class AllocationRecord(Message, frozen=True, kw_only=True):
+    """One allocation of a client's history. Times are RFC 3339, UTC; empty: it never came so far."""
+
+    allocation: Allocation
+    author: str
+    at: str
+    sent: str = ""
+    received: str = ""
+    applied: str = ""
+    verified: str = ""
+
+
+class AllocationHistory(Message, frozen=True, kw_only=True):
+    """The newest first."""
+
+    records: list[AllocationRecord]
+    next: str | None = None
+
+
+class TagsChange(Message, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All tags of a client: lower-case letters, digits and - . _ , at most 16 of at most 40 characters."""
+
+    tags: list[str]
+
+
+class GroupRule(Message, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which clients belong to a group: those that fit every part that is given."""
+
+    tags: list[str] = []
+    """It has all of them."""
+    owner: str = ""
+    name: str = ""
+    """A pattern (fnmatch) of its machine's name."""
+    platform: str = ""
+    least_cpus: float = 0.0
+    least_memory: int = 0
+    """Of its machine."""
+
+
+class GroupChange(Message, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A group as it shall be. What it gives is clipped by each member's ceiling; `containers` None: as many as fit."""
+
+    rule: GroupRule
+    order: int = 100
+    """A client that fits several groups belongs to the one with the lowest number."""
+    share: float = 1.0
+    """Of each member's ceiling, above 0 to 1: the CPUs and memory of all its containers together."""
+    containers: int | None = None
+    cpus: float | None = None
+    memory: int | None = None
+    """A container's; None: the member's share divided by its containers."""
+    paused: bool = False
+    disk: int = 0
+    jobs: list[str] = []
+    priority: Priority = "normal"
+    policy: Policy = "fixed"
+    shrink: Shrink = "drain"
+    force: bool = False
+
+
+class GroupView(Message, frozen=True, kw_only=True):
+    name: str
+    version: int
+    author: str
+    changed_s_ago: float
+    group: GroupChange
+    members: int
+    following: int
+    """Members whose allocation is the group's; the others were changed alone."""
+    verified: int
+    """Members where all of it is in force."""
+
+
+class GroupList(Message, frozen=True, kw_only=True):
+    groups: list[GroupView]
+
+
+class SpeedupView(Message, frozen=True, kw_only=True):
+    """How one stage of a job speeds up with width on one kind of machine: what was measured, and the law fitted."""
+
+    job: str
+    stage: str
+    kind: str
+    """Of machine: CPUs and processor, in words."""
+    points: list[Point]
+    law: Literal["amdahl", "usl", ""] = ""
+    """Empty: too few points to tell; then all programs are treated alike."""
+    serial: float = 0.0
+    coherence: float = 0.0
+    error: float = 0.0
+    """Relative error of a point."""
+    one_s: float = 0.0
+    """Seconds of a chunk with one CPU, as fitted."""
+    widths: list[float] = []
+    speedup: list[float] = []
+    low: list[float] = []
+    high: list[float] = []
+    """The fitted curve at `widths`, and its 95 % band."""
+    runs: int = 0
+
+
+class SpeedupList(Message, frozen=True, kw_only=True):
+    speedups: list[SpeedupView]
 
 
 class ClientPage(Message, frozen=True, kw_only=True):
@@ -257,10 +414,18 @@ class ClientPage(Message, frozen=True, kw_only=True):
 
 
 class AllocationChange(Message, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The whole allocation as it shall be, as in messages.Allocation: what is left out is as new."""
+
     containers: int
     cpus: float
     memory: int
     paused: bool = False
+    disk: int = 0
+    jobs: list[str] = []
+    priority: Priority = "normal"
+    policy: Policy = "fixed"
+    shrink: Shrink = "drain"
+    force: bool = False
 
 
 class Forgiveness(Message, frozen=True, kw_only=True, forbid_unknown_fields=True):
