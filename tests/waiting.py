@@ -4,7 +4,7 @@ from collections.abc import Callable
 from threading import Event
 
 
-def wait_until(done: Callable[[], bool], seconds: float = 20) -> None:
+def wait_until(done: Callable[[], bool], seconds: float = 60) -> None:
     """Returns once `done` says so; fails the test after `seconds`."""
     pause = Event()
     for _ in range(int(seconds / 0.02)):

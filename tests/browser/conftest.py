@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, expect, sync_playwright
 
 from dockercomp.protocol.errors import NotFound
 from dockercomp.protocol.orders import InputSpec, JobSpec, ProgramSpec, VerifySpec
@@ -23,6 +23,9 @@ from server.people import People, Role
 from tests.browser.simulated_worker import SimulatedWorker
 from tests.integration.masters import RunningMaster, running_master
 
+PATIENCE_MS = 20_000
+"""Until something that must come is given up: a bound, as the machine may have other work."""
+expect.set_options(timeout=PATIENCE_MS)
 CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = [
     "--no-sandbox",
@@ -120,7 +123,7 @@ def visitor(browser: Browser, master: RunningMaster) -> Iterator[Callable[..., V
 
     def make(**options: object) -> Visitor:
         context = browser.new_context(**options)  # type: ignore[arg-type]
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(PATIENCE_MS)
         watch = Watch(master.url)
         context.on("page", watch.follow)
         made.append(Visitor(context, watch, master.url))
