@@ -62,6 +62,8 @@ class Size:
     """Against other containers, on the scale of cgroup v1's cpu.shares, 2 to 262144 (cgroup v2's is translated)."""
     cpuset: str = ""
     """The CPUs that it may use, as Linux lists them: `0-3,8`. Empty: any."""
+    width: float = 0.0
+    """CPUs that its program should use, which it is told. 0: `cpus`."""
 
     @property
     def memory_limit(self) -> int:
