@@ -9,10 +9,9 @@ import time
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
-from bench import simulated
-from bench.installation import IMAGE, Installation, installed
+from bench import curve, simulated, sleeping
+from bench.installation import Installation, installed
 from bench.rows import Row, row
 from dockercomp.protocol.transport import Connection
 from dockercomp.protocol.views import JobView
@@ -26,24 +25,6 @@ CHUNKS = 960
 HUGE, LARGE = 10**9, 10**5
 _BATCH = 100
 _START_S = 300
-
-_JOB = f"""\
-name = "sleep"
-image = "{IMAGE}"
-[input]
-split = "range"
-start = 0
-stop = {10**6}
-per_chunk = 1
-[map]
-command = ["sh", "-c", "sleep {CHUNK_S:g}; echo {{index}}"]
-[verify]
-policy = "none"
-[resources]
-cpus = 0.25
-memory = "32 MiB"
-disk = "8 MiB"
-"""
 
 
 def rows(runs: int, peers: Sequence[str] = ()) -> list[Row]:
@@ -90,18 +71,22 @@ def points(rows: Sequence[Row]) -> list[tuple[float, float]]:
     return [(workers, walls[_named(workers)]) for workers in WORKERS]
 
 
+def save(path: Path, rows: Sequence[Row]) -> None:
+    """The curve, beside the rows."""
+    curve.write(path, f"{CHUNKS} chunks of {CHUNK_S:g} s", points(rows))
+
+
 def _named(workers: int) -> str:
     return f"{workers} worker{'s' if workers > 1 else ''}"
 
 
 def _sleep(installation: Installation, containers: int) -> tuple[float, float]:
     """Seconds until so many containers ran, and from then on until CHUNKS more chunks were accepted."""
-    with TemporaryDirectory(prefix="dc-bench-") as folder, installation.client() as client:
-        Path(folder, "job.toml").write_text(_JOB)
+    with installation.client() as client:
         begun = time.perf_counter()
-        job = client.submit(folder, reuse=False)
+        job = sleeping.submit(client, CHUNK_S)
         try:
-            started = _wait_running(installation, containers) - begun
+            started = sleeping.wait_running(installation, containers) - begun
             admin = installation.admin()
             first = simulated.accepted(admin, job.id)
             first_at = simulated.wait_accepted(admin, job.id, first + 1)
@@ -109,17 +94,6 @@ def _sleep(installation: Installation, containers: int) -> tuple[float, float]:
             return started, simulated.wait_accepted(admin, job.id, first + CHUNKS) - first_at
         finally:
             job.cancel()
-
-
-def _wait_running(installation: Installation, containers: int) -> float:
-    deadline = time.monotonic() + _START_S
-    with installation.client() as client:
-        while time.monotonic() < deadline:
-            states = [container.state for each in client.clients() for container in each.containers]
-            if states.count("running") >= containers:
-                return time.perf_counter()
-            time.sleep(0.1)
-    raise RuntimeError(f"{containers} containers did not run within {_START_S} s: {sorted(states)}")
 
 
 # --- chunks --------------------------------------------------------------------------------------------------------
