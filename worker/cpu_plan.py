@@ -1,14 +1,16 @@
 """How a machine's CPU is divided among the programs that run on it: pure rules, no I/O. Widths in CPUs.
 
 Three policies. Overcommit: every program may use all of the machine, and the kernel's scheduler divides it. Equal: each
-gets the same, but for its least and most. Curve: each first gets what keeps it within FAIR of its speed at its equal
-share, then each further step goes to the program whose relative speed gains most by it. Speeds are concave up to their
-peak, so taking the steepest step each time gives the largest sum (Gross, "A class of discrete type minimization
-problems", 1956). A program without a curve counts as one that uses whatever it gets.
+gets the same, but for its least and most, and its weight. Curve: each first gets what keeps it within FAIR of its speed
+at its equal share, whatever the weights, then each further step goes to the program whose relative speed gains most by
+it. Speeds are concave up to their peak, so taking the steepest step each time gives the largest sum (Gross, "A class of
+discrete type minimization problems", 1956). A program without a curve keeps its equal share: nobody loses or gains by a
+guess. It gets more only where no curve promises anything.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from heapq import heapify, heappop, heapreplace
 from math import floor
 from typing import Literal
 
@@ -53,8 +55,9 @@ def divide(policy: Policy, cpus: float, programs: Sequence[Program]) -> dict[str
         raise ValueError(f"{cpus:g} CPUs cannot be divided")
     if policy == "overcommit":
         return {program.name: _within(program, cpus) for program in programs}
-    widths = _equal(cpus, programs)
-    return widths if policy == "equal" or len(programs) < 2 else _by_curve(cpus, programs, widths)
+    if policy == "equal" or len(programs) < 2:
+        return _equal(cpus, programs)
+    return _by_curve(cpus, programs, _equal(cpus, [replace(program, weight=1.0) for program in programs]))
 
 
 def gain(programs: Sequence[Program], old: Plan, new: Plan) -> float:
@@ -99,32 +102,52 @@ def _equal(cpus: float, programs: Sequence[Program]) -> dict[str, float]:
 
 
 def _by_curve(cpus: float, programs: Sequence[Program], equal: Plan) -> dict[str, float]:
+    """The steepest step is on top of a heap, so that a division takes steps × log programs."""
     widths = {program.name: _fair(program, equal[program.name]) for program in programs}
     left = cpus - sum(widths.values())
-    while left > 1e-9:
-        best = max(programs, key=lambda p: _slope(p, widths[p.name], min(STEP, left), equal[p.name]))
-        step = min(STEP, left)
-        if _slope(best, widths[best.name], step, equal[best.name]) <= 0:
-            break
-        widths[best.name] = _within(best, widths[best.name] + step)
-        left = cpus - sum(widths.values())
+    bases = [program.speed(equal[program.name]) / program.weight for program in programs]
+    heap = [
+        (-_slope(program, widths[program.name], STEP) / base, number)
+        for number, (program, base) in enumerate(zip(programs, bases, strict=True))
+    ]
+    heapify(heap)
+    while left > 1e-9 and heap:
+        slope, number = heap[0]
+        program = programs[number]
+        width = widths[program.name]
+        if slope >= 0:
+            heappop(heap)
+            continue
+        wider = widths[program.name] = _within(program, width + min(STEP, left))
+        left -= wider - width
+        heapreplace(heap, (-_slope(program, wider, STEP) / bases[number], number))
     return widths
 
 
-def _slope(program: Program, width: float, step: float, equal: float) -> float:
-    """Relative speed that a step gains, by weight; nothing where it has all that it can use."""
+def _slope(program: Program, width: float, step: float) -> float:
+    """Speed that a step gains, by the CPU; nothing where it has all that it can use."""
     wider = _within(program, width + step)
     if wider <= width + 1e-9:
         return 0.0
-    return program.weight * (program.speed(wider) - program.speed(width)) / program.speed(equal)
+    if program.curve is None:
+        return _UNKNOWN / wider * program.speed(1.0)
+    return (program.speed(wider) - program.speed(width)) / (wider - width)
 
 
 def _fair(program: Program, equal: float) -> float:
-    """The least width at which a program runs FAIR times as fast as at its equal share, in steps of STEP."""
+    """The least width at which a program runs FAIR times as fast as at its equal share, in steps of STEP from there."""
+    if program.curve is None:
+        return equal
     wanted = FAIR * program.speed(equal)
-    steps = floor(equal / STEP)
-    for number in range(1, steps + 1):
-        width = _within(program, equal - (steps - number + 1) * STEP)
-        if width < equal and program.speed(width) >= wanted:
-            return width
-    return equal
+    fewer, too_few = 0, floor(equal / STEP) + 1
+    while too_few - fewer > 1:
+        steps = (fewer + too_few) // 2
+        if program.speed(_within(program, equal - steps * STEP)) >= wanted:
+            fewer = steps
+        else:
+            too_few = steps
+    return _within(program, equal - fewer * STEP)
+
+
+_UNKNOWN = 1e-9
+"""Gain by a further CPU that is supposed of a program without a curve: less than any that is known."""

@@ -1,5 +1,6 @@
 """Dividing a machine's CPU: what no division may ever do, and that curves move it to where it helps."""
 
+from dataclasses import replace
 from math import isclose
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dockercomp.protocol.speedup import Curve
-from worker.cpu_plan import FAIR, LEAST, Policy, Program, divide, gain, settled
+from worker.cpu_plan import FAIR, LEAST, STEP, Policy, Program, divide, gain, settled
 
 POLICIES: tuple[Policy, ...] = ("overcommit", "equal", "curve")
 
@@ -56,7 +57,8 @@ def test_no_more_is_given_than_there_is(programs: list[Program], cpus: float, po
 
 @given(mixes(), st.floats(0.5, 272))
 def test_by_curve_nobody_falls_far_below_its_equal_share(programs: list[Program], cpus: float) -> None:
-    equal, plan = divide("equal", cpus, programs), divide("curve", cpus, programs)
+    unweighted = [replace(program, weight=1.0) for program in programs]
+    equal, plan = divide("equal", cpus, unweighted), divide("curve", cpus, programs)
     for program in programs:
         assert program.speed(plan[program.name]) >= FAIR * program.speed(equal[program.name]) - 1e-9
 
@@ -66,6 +68,44 @@ def test_by_curve_the_sum_of_relative_speeds_is_never_less(programs: list[Progra
     alike = [Program(p.name, p.curve, p.least, p.most) for p in programs]
     equal, plan = divide("equal", cpus, alike), divide("curve", cpus, alike)
     assert gain(alike, equal, plan) >= -0.02, "steps of a quarter CPU may miss the equal split by as much"
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.integers(2, 12)), min_size=2, max_size=4), st.integers(4, 32))
+def test_by_curve_no_division_in_such_steps_gains_more(found: list[tuple[float, int]], steps: int) -> None:
+    """Against all divisions there are, from the floors on, by dynamic programming."""
+    programs = [Program(f"p{n}", curve(s), most=most * STEP) for n, (s, most) in enumerate(found)]
+    cpus = len(programs) * STEP * (steps // 4)
+    equal, plan = divide("equal", cpus, programs), divide("curve", cpus, programs)
+    best = {0: 0.0}
+    for program in programs:
+        base = program.speed(equal[program.name])
+        gains = {
+            width: program.speed(width * STEP) / base
+            for width in range(1, round(program.most / STEP) + 1)
+            if program.speed(width * STEP) >= FAIR * base
+        }
+        best = {
+            used: max(best[used - width] + gained for width, gained in gains.items() if used - width in best)
+            for used in {old + width for old in best for width in gains if old + width <= round(cpus / STEP)}
+        }
+    if best and all(share % STEP == 0 for share in equal.values()):
+        achieved = sum(program.speed(plan[program.name]) / program.speed(equal[program.name]) for program in programs)
+        assert achieved >= max(best.values()) - 1e-6
+
+
+def test_who_is_unknown_keeps_its_equal_share_and_gets_what_nobody_else_can_use() -> None:
+    steep, flat, unknown = Program("steep", curve(0.01)), Program("flat", curve(0.9)), Program("unknown")
+    assert divide("curve", 12, [steep, flat, unknown])["unknown"] == 4
+    peaked = Program("peaked", curve(0.1, 0.1))
+    plan = divide("curve", 12, [peaked, unknown])
+    assert plan["peaked"] <= 3 and plan["unknown"] >= 9
+
+
+def test_priorities_gain_first_but_push_nobody_below_its_floor() -> None:
+    first, second = Program("first", curve(0.05), weight=4), Program("second", curve(0.05))
+    plan = divide("curve", 8, [first, second])
+    assert plan["first"] > plan["second"]
+    assert second.speed(plan["second"]) >= FAIR * second.speed(4)
 
 
 def test_cpu_goes_to_who_gains_from_it() -> None:
