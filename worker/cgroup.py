@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from . import cpu_list, cpu_weight
 from .tasks import Reading
 
 _UNLIMITED = 2**62
@@ -88,6 +89,32 @@ def working_set(usage: int | None, inactive_file: int | None) -> int | None:
     return usage - inactive_file
 
 
+def weight(shares: str | None, weight: str | None) -> float | None:
+    """The weight on v1's scale, of whichever version's file there is."""
+    if (found := number(shares)) is not None:
+        return float(found)
+    return None if (found := number(weight)) is None else cpu_weight.of_v2(found)
+
+
+def cpus(*texts: str | None) -> str | None:
+    """The first list of CPUs that says some, in its shortest form; None where none does."""
+    for text in texts:
+        try:
+            if found := cpu_list.parse(text or ""):
+                return cpu_list.written(found)
+        except ValueError:
+            continue
+    return None
+
+
+def frozen(text: str | None) -> bool | None:
+    """`freezer.state` of v1, or the line `frozen` in v2's `cgroup.events`; also while it is on its way there."""
+    word = (text or "").strip()
+    if word in ("THAWED", "FREEZING", "FROZEN"):
+        return word != "THAWED"
+    return None if (found := field(text, "frozen")) is None else bool(found)
+
+
 @dataclass(frozen=True)
 class CgroupFiles:
     """The folders of one control group, found once and read often. A folder is None where it cannot be seen."""
@@ -96,6 +123,8 @@ class CgroupFiles:
     cpu: Path | None
     cpuacct: Path | None
     memory: Path | None
+    cpuset: Path | None = None
+    freezer: Path | None = None
 
     def read(self) -> Reading:
         """Limits and use now; parts that cannot be read (any more) are None."""
@@ -125,6 +154,9 @@ class CgroupFiles:
             cpu_seconds=None if spent is None else spent / _NANOSECONDS,
             memory_used=working_set(number(_text(self.memory, "memory.usage_in_bytes")), inactive),
             oom_kills=self.oom_kills(),
+            weight=weight(_text(self.cpu, "cpu.shares"), None),
+            cpuset=cpus(_text(self.cpuset, "cpuset.effective_cpus"), _text(self.cpuset, "cpuset.cpus")),
+            frozen=frozen(_text(self.freezer, "freezer.state")),
             source="cgroup v1",
         )
 
@@ -138,6 +170,9 @@ class CgroupFiles:
             cpu_seconds=None if spent is None else spent / _MICROSECONDS,
             memory_used=working_set(number(_text(self.memory, "memory.current")), inactive),
             oom_kills=self.oom_kills(),
+            weight=weight(None, _text(self.cpu, "cpu.weight")),
+            cpuset=cpus(_text(self.cpuset, "cpuset.cpus.effective")),
+            frozen=frozen(_text(self.freezer, "cgroup.events")),
             source="cgroup v2",
         )
 
@@ -156,9 +191,9 @@ def cgroup_paths(pid: int, root: Path = Path("/")) -> CgroupFiles:
         return None if found is None else root / found.relative_to("/")
 
     if membership.keys() & {"cpu", "memory"}:
-        return CgroupFiles(1, place("cpu"), place("cpuacct"), place("memory"))
+        return CgroupFiles(1, *(place(name) for name in ("cpu", "cpuacct", "memory", "cpuset", "freezer")))
     unified = place("")
-    return CgroupFiles(2, unified, unified, unified)
+    return CgroupFiles(2, unified, unified, unified, unified, unified)
 
 
 def read(pid: int, root: Path = Path("/")) -> Reading:

@@ -89,6 +89,10 @@ class ContainerSpec:
     """Host's file or folder to its place in the container; all read-only."""
     working_dir: str = "/"
     pids: int = 256
+    cpuset: str = ""
+    """The CPUs that it may use, as Linux lists them. Empty: any."""
+    weight: int = 1024
+    """Against other containers where CPU is short: cgroup v1's shares."""
     access: Access = LOCKED
     """What the volunteer consented to beyond that."""
 
@@ -192,13 +196,18 @@ class Engine:
         with self._speaking("start a container") as client:
             client.start(container)
 
-    def update(self, container: str, cpus: float, memory_limit: int) -> None:
-        """Set new limits while it runs. Lowering memory below what is in use may be refused, or kill."""
+    def update(self, container: str, cpus: float, memory_limit: int, cpuset: str = "", weight: int = 1024) -> None:
+        """Set all limits in one call while it runs. Lowering memory below what is in use may be refused, or kill.
+
+        An empty `cpuset` leaves its pins as they are: an engine ignores it. To unpin, name all of the machine's CPUs.
+        """
         with self._speaking("change a container's limits") as client:
             client.update_container(
                 container,
                 cpu_period=CPU_PERIOD,
                 cpu_quota=_quota(cpus),
+                cpu_shares=weight,
+                cpuset_cpus=cpuset or None,
                 mem_limit=memory_limit,
                 memswap_limit=memory_limit,
             )
@@ -371,6 +380,8 @@ def _host_config(client: APIClient, spec: ContainerSpec, mounts: list[Mount]) ->
         ulimits=[Ulimit(name="core", soft=0, hard=0), Ulimit(name="nofile", soft=1024, hard=1024)],
         cpu_period=CPU_PERIOD,
         cpu_quota=_quota(spec.cpus),
+        cpu_shares=spec.weight,
+        cpuset_cpus=spec.cpuset or None,
         mem_limit=spec.memory_limit,
         memswap_limit=spec.memory_limit,
     )

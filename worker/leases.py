@@ -112,6 +112,7 @@ class Leases:
             memory_peak=outcome.memory_peak,
             cpus_limit=outcome.cpus_limit,
             memory_limit=outcome.memory_limit,
+            width=outcome.width,
             log=outcome.log,
         )
         self._post(report, outcome.payload)

@@ -64,6 +64,9 @@ class Size:
     """The CPUs that it may use, as Linux lists them: `0-3,8`. Empty: any."""
     width: float = 0.0
     """CPUs that its program should use, which it is told. 0: `cpus`."""
+    timed_as: float = 0.0
+    """The width that a chunk's time counts for (Outcome.width) where it is the same from begin to end. 0: it tells
+    nothing."""
 
     @property
     def memory_limit(self) -> int:
@@ -82,6 +85,7 @@ class Reading:
     weight: float | None = None
     """On the scale of Size.weight."""
     cpuset: str | None = None
+    frozen: bool | None = None
     source: str = ""
     """`cgroup v1`, `cgroup v2` or `runner`."""
 

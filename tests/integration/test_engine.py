@@ -17,7 +17,7 @@ import pytest
 from dockercomp.machine import docker_host
 from tests.integration.docker_parts import IMAGE, MIB, image_id
 from tests.waiting import wait_until
-from worker import cgroup
+from worker import cgroup, cpu_list, cpu_weight
 from worker.engine import ContainerSpec, Engine, EngineError, EngineUnavailable, ImageMissing
 
 HOST = os.environ.get("DC_DOCKER_HOST", "")
@@ -177,6 +177,17 @@ def test_limits_are_live_and_read_back(engine: Engine, spec: ContainerSpec) -> N
         engine.update(container, cpus, memory * MIB)
         reading = files.read()
         assert (reading.cpus_limit, reading.memory_limit) == (cpus, memory * MIB)
+    engine.update(container, 0.5, 64 * MIB, "1", 256)
+    reading = files.read()
+    assert (reading.cpus_limit, reading.memory_limit, reading.cpuset) == (0.5, 64 * MIB, "1")
+    assert reading.weight is not None and cpu_weight.same(reading.weight, 256) and reading.frozen is False
+    engine.update(container, 0.5, 64 * MIB, cpu_list.written(cpu_list.online()), 4096)
+    reading = files.read()
+    assert reading.cpuset == cpu_list.written(cpu_list.online())
+    assert reading.weight is not None and cpu_weight.same(reading.weight, 4096)
+    engine.pause(container)
+    assert files.read().frozen is True
+    engine.unpause(container)
     assert reading.source == f"cgroup {engine.facts().cgroup}"
     assert reading.oom_kills == 0
     assert reading.cpu_seconds is not None

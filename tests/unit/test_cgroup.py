@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from worker import cgroup
+from worker import cgroup, cpu_weight
 from worker.tasks import Reading
 
 ID = "92e675e13874f993094aa44736202e02fb2726f8a1968f7c0bf5d8743d3b0018"
@@ -15,6 +15,8 @@ V1_MOUNTS = """\
 31 23 0:28 / /sys/fs/cgroup rw,relatime - tmpfs tmpfs rw,mode=755
 32 31 0:29 {root} /sys/fs/cgroup/cpu,cpuacct rw,relatime shared:9 - cgroup cgroup rw,cpu,cpuacct
 35 31 0:32 {root} /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory
+36 31 0:33 {root} /sys/fs/cgroup/cpuset rw,relatime - cgroup cgroup rw,cpuset
+37 31 0:34 {root} /sys/fs/cgroup/freezer rw,relatime - cgroup cgroup rw,freezer
 40 31 0:37 {root} /sys/fs/cgroup/systemd rw,relatime - cgroup cgroup rw,xattr,name=systemd
 41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw
 """
@@ -22,10 +24,18 @@ V1_MEMBERSHIP = """\
 9:name=systemd:{path}
 8:pids:{path}
 4:memory:{path}
+5:cpuset:{path}
+6:freezer:{path}
 2:cpu,cpuacct:{path}
 0::{path}
 """
-V1_CPU = {"cpu.cfs_quota_us": "150000\n", "cpu.cfs_period_us": "100000\n", "cpuacct.usage": "23985759\n"}
+V1_CPU = {
+    "cpu.cfs_quota_us": "150000\n",
+    "cpu.cfs_period_us": "100000\n",
+    "cpu.shares": "256\n",
+    "cpuacct.usage": "23985759\n",
+}
+V1_PINS = {"cpuset.cpus": "0-7\n", "cpuset.effective_cpus": "0-2,4\n"}
 V1_MEMORY = {
     "memory.limit_in_bytes": "134217728\n",
     "memory.usage_in_bytes": "5000000\n",
@@ -38,6 +48,9 @@ V1_READING = Reading(
     cpu_seconds=0.023985759,
     memory_used=4000000,
     oom_kills=2,
+    weight=256,
+    cpuset="0-2,4",
+    frozen=False,
     source="cgroup v1",
 )
 
@@ -47,6 +60,10 @@ V2_MOUNTS = """\
 """
 V2_FILES = {
     "cpu.max": "25000 100000\n",
+    "cpu.weight": "39\n",
+    "cpuset.cpus": "\n",
+    "cpuset.cpus.effective": "0-3\n",
+    "cgroup.events": "populated 1\nfrozen 1\n",
     "cpu.stat": "usage_usec 1250000\nuser_usec 1000000\nsystem_usec 250000\nnr_periods 3\n",
     "memory.max": "33554432\n",
     "memory.current": "2000000\n",
@@ -54,7 +71,15 @@ V2_FILES = {
     "memory.events": "low 0\nhigh 0\nmax 7\noom 1\noom_kill 1\noom_group_kill 0\n",
 }
 V2_READING = Reading(
-    cpus_limit=0.25, memory_limit=33554432, cpu_seconds=1.25, memory_used=1500000, oom_kills=1, source="cgroup v2"
+    cpus_limit=0.25,
+    memory_limit=33554432,
+    cpu_seconds=1.25,
+    memory_used=1500000,
+    oom_kills=1,
+    weight=cpu_weight.of_v2(39),
+    cpuset="0-3",
+    frozen=True,
+    source="cgroup v2",
 )
 
 
@@ -73,6 +98,8 @@ def v1_tree(root: Path, *, mounted: str = "/", path: str = f"/docker/{ID}", belo
     record(root, V1_MOUNTS.format(root=mounted), V1_MEMBERSHIP.format(path=path))
     write(root / "sys/fs/cgroup/cpu,cpuacct" / below, V1_CPU)
     write(root / "sys/fs/cgroup/memory" / below, V1_MEMORY)
+    write(root / "sys/fs/cgroup/cpuset" / below, V1_PINS)
+    write(root / "sys/fs/cgroup/freezer" / below, {"freezer.state": "THAWED\n"})
 
 
 def v2_tree(root: Path, *, mounted: str = "/", path: str = f"/system.slice/docker-{ID}.scope", below: str = "") -> Path:
@@ -137,9 +164,19 @@ def test_parts_that_cannot_be_read_are_none(tmp_path: Path) -> None:
     (folder / "cpu.max").unlink()
     (folder / "memory.events").write_text("low 0\n")
     (folder / "memory.current").write_bytes(b"\xff\n")
-    assert cgroup.read(PID, tmp_path) == Reading(
-        cpus_limit=None, memory_limit=33554432, cpu_seconds=1.25, memory_used=None, oom_kills=None, source="cgroup v2"
-    )
+    for name in ("cpu.weight", "cpuset.cpus.effective", "cgroup.events"):  # not delegated, or an older kernel
+        (folder / name).unlink()
+    assert cgroup.read(PID, tmp_path) == Reading(memory_limit=33554432, cpu_seconds=1.25, source="cgroup v2")
+
+
+@pytest.mark.parametrize("shares", [2, 256, 1024, 4096, 262144])
+def test_a_weight_is_the_same_however_the_runtime_translated_it(shares: int) -> None:
+    line = 1 + (shares - 2) * 9999 // 262142
+    assert cpu_weight.same(shares, shares)
+    assert cpu_weight.same(cpu_weight.of_v2(line), shares)
+    if curve := {2: 1, 1024: 100, 262144: 10000}.get(shares):  # what the curve was made to keep
+        assert cpu_weight.same(cpu_weight.of_v2(curve), shares)
+    assert not cpu_weight.same(cpu_weight.of_v2(line + 1), shares) and not cpu_weight.same(shares + 1.0, shares)
 
 
 def test_a_hierarchy_in_a_folder_with_a_blank(tmp_path: Path) -> None:
