@@ -10,21 +10,26 @@ G. M. Amdahl, "Validity of the single processor approach to achieving large scal
 N. J. Gunther, "Guerrilla Capacity Planning" (2007). Fitted by least squares of relative errors, each width weighted by
 its number of runs; the law with coherence is taken where it explains the points better by the corrected information
 criterion of Hurvich and Tsai, "Regression and time series model selection in small samples" (Biometrika 76, 1989).
+The band of the speed-up follows from the coefficients' covariance by the delta method on its logarithm, and says where
+the law lies if the job follows one: how far single runs lie from it is `error`.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from math import inf, isfinite, log, sqrt
+from math import exp, inf, isfinite, log, sqrt
 from typing import Literal
 
 from .messages import Message, Point
+from .student import quantile
 
 Law = Literal["amdahl", "usl"]
 
 LEAST_WIDTHS = 2
-"""Different widths that a fit needs; with fewer nothing is said."""
+"""Different widths that a fit needs; with fewer nothing is said. All up to one CPU count as one: they tell how long a
+run takes, and nothing of how it speeds up."""
 LEAST_RUNS = 3
 """Runs, of all widths together, that a fit needs."""
+_LARGEST_EXPONENT = 50.0
 _SMALLEST = 1e-4
 """Relative error below which points count as exact: timers are no better."""
 
@@ -60,7 +65,13 @@ class Curve(Message, frozen=True, kw_only=True):
     """Widths between which it was measured; beyond them it is a guess."""
     runs: int
     covariance: list[list[float]] = []
-    """Of the coefficients of n T(n) over 1, (n - 1), n (n - 1), as far as the law has them."""
+    """Of the coefficients of n T(n) over 1, (n - 1), n (n - 1), as far as the points can tell them; also of one that
+    the law does without, as that it is zero is not certain."""
+    freedom: int = 1
+    """Degrees of freedom that `covariance` rests on: runs less fitted coefficients."""
+    free: list[float] = []
+    """Those coefficients as they come out where all of them are fitted and any sign is allowed: the law's own are these
+    made possible, which draws them to one side, so the band lies around these."""
 
     def wall(self, width: float) -> float:
         """Seconds of one unit of work with so many CPUs; below one CPU it runs that much slower."""
@@ -83,6 +94,22 @@ class Curve(Message, frozen=True, kw_only=True):
         variance = sum(x * y * self.covariance[i][j] for i, x in enumerate(row) for j, y in enumerate(row))
         return sqrt(max(0.0, variance)) / base * (base / width)
 
+    def band(self, width: float) -> tuple[float, float]:
+        """Between what the speed-up at this width lies with 95 % confidence. It is never more than the width."""
+        found = self.speedup(width)
+        row = _row(width, len(self.free))
+        whole = sum(c * x for c, x in zip(self.free, row, strict=True))
+        if width <= 1 or not self.free:
+            return found, found
+        if not (whole > 0 and self.free[0] > 0):
+            return 0.0, max(found, width)
+        slopes = [(1 / self.free[0] if n == 0 else 0.0) - x / whole for n, x in enumerate(row)]
+        variance = sum(x * y * self.covariance[i][j] for i, x in enumerate(slopes) for j, y in enumerate(slopes))
+        spread = quantile(self.freedom) * sqrt(variance) if 0 <= variance < inf else _LARGEST_EXPONENT
+        factor = exp(min(_LARGEST_EXPONENT, spread))
+        middle = width * self.free[0] / whole
+        return min(found, middle / factor), max(found, min(middle * factor, width))
+
     @property
     def peak(self) -> float:
         """The width beyond which more CPUs make it slower; infinite where there is none."""
@@ -94,7 +121,10 @@ class Curve(Message, frozen=True, kw_only=True):
 def fit(points: Iterable[Point]) -> Curve | None:
     """The law that fits best; None where the points are too few to tell, which means: treat all programs alike."""
     known = added(points)
-    if len(known) < LEAST_WIDTHS or sum(point.runs for point in known) < LEAST_RUNS:
+    if (
+        len({max(point.width, 1.0) for point in known}) < LEAST_WIDTHS
+        or sum(point.runs for point in known) < LEAST_RUNS
+    ):
         return None
     fits = [found for terms in ((0,), (0, 1), (0, 2), (0, 1, 2)) if (found := _least_squares(known, terms))]
     best = min(fits, key=lambda found: found.criterion, default=None)
@@ -104,46 +134,30 @@ def fit(points: Iterable[Point]) -> Curve | None:
 class _Fit(Message, frozen=True, kw_only=True):
     terms: list[int]
     coefficients: list[float]
-    covariance: list[list[float]]
     square: float
     """Mean square of the relative errors."""
     criterion: float
 
 
-def _least_squares(points: Sequence[Point], terms: tuple[int, ...]) -> _Fit | None:
+def _least_squares(points: Sequence[Point], terms: Sequence[int]) -> _Fit | None:
     """Coefficients of these terms; None where they cannot be told, or are no law (negative, or serial beyond 1)."""
-    if len(points) < len(terms):
+    inverse = _inverse(_normal(points, terms))
+    if len(points) < len(terms) or inverse is None:
         return None
     runs = sum(point.runs for point in points)
-    rows = [[_row(max(p.width, 1.0), 3)[term] / _target(p) for term in terms] for p in points]
-    weights = [point.runs / runs * len(points) for point in points]
-    normal = [
-        [sum(w * r[i] * r[j] for w, r in zip(weights, rows, strict=True)) for j in range(len(terms))]
-        for i in range(len(terms))
-    ]
-    right = [sum(w * r[i] for w, r in zip(weights, rows, strict=True)) for i in range(len(terms))]
-    inverse = _inverse(normal)
-    if inverse is None:
-        return None
-    found = [sum(x * y for x, y in zip(row, right, strict=True)) for row in inverse]
+    rows, weights = _rows(points, terms), _weights(points)
+    found = _solved(points, terms, inverse)
     whole = dict(zip(terms, found, strict=True))
-    if found[0] <= 0 or any(value < 0 for value in found[1:]) or whole.get(1, 0.0) > found[0]:
+    if not found[0] > 0 or not all(value >= 0 for value in found[1:]) or whole.get(1, 0.0) > found[0]:
         return None
     errors = [1 - sum(c * x for c, x in zip(found, row, strict=True)) for row in rows]
     # Scatter within a width is an error as well: without it two widths would always be explained exactly.
     within = sum(max(0, p.runs - 1) * (p.spread / p.mean) ** 2 for p in points)
     square = (sum(w * e * e for w, e in zip(weights, errors, strict=True)) / len(points)) + within / runs
     square = max(square, _SMALLEST**2)
-    left = max(1, runs - len(terms))
-    noise = square * runs / left
-    covariance = [[noise * value / runs * len(points) for value in row] for row in inverse]
-    return _Fit(
-        terms=list(terms),
-        coefficients=found,
-        covariance=covariance,
-        square=square,
-        criterion=_criterion(runs, len(terms), square),
-    )
+    if not square < inf:
+        return None
+    return _Fit(terms=list(terms), coefficients=found, square=square, criterion=_criterion(runs, len(terms), square))
 
 
 def _criterion(runs: int, terms: int, square: float) -> float:
@@ -154,12 +168,8 @@ def _criterion(runs: int, terms: int, square: float) -> float:
 
 def _curve(points: Sequence[Point], found: _Fit) -> Curve:
     values = dict(zip(found.terms, found.coefficients, strict=True))
-    size = 3 if 2 in values else 2
-    covariance = [[0.0] * size for _ in range(size)]
-    for i, term in enumerate(found.terms):
-        for j, other in enumerate(found.terms):
-            covariance[term][other] = found.covariance[i][j]
-    one = values[0]
+    one, runs = values[0], sum(point.runs for point in points)
+    free, covariance = _free(points, found)
     return Curve(
         law="usl" if 2 in values else "amdahl",
         one=one,
@@ -168,9 +178,51 @@ def _curve(points: Sequence[Point], found: _Fit) -> Curve:
         error=sqrt(found.square),
         narrowest=points[0].width,
         widest=points[-1].width,
-        runs=sum(point.runs for point in points),
+        runs=runs,
         covariance=covariance,
+        freedom=max(1, runs - len(found.terms)),
+        free=free,
     )
+
+
+def _free(points: Sequence[Point], found: _Fit) -> tuple[list[float], list[list[float]]]:
+    """All coefficients that the points can tell, fitted with any sign, and their covariance. Also of one that the law
+    does without: that it is zero is not certain."""
+    freedom = max(1, sum(point.runs for point in points) - len(found.terms))
+    for size in (3, 2):
+        inverse = _inverse(_normal(points, range(size))) if len(_wide(points)) >= size else None
+        if inverse is not None:
+            scale = found.square / freedom * len(points)
+            return _solved(points, range(size), inverse), [[scale * value for value in row] for row in inverse]
+    return [], []
+
+
+def _wide(points: Iterable[Point]) -> set[float]:
+    """The widths by which a law can be told."""
+    return {max(point.width, 1.0) for point in points}
+
+
+def _solved(points: Sequence[Point], terms: Sequence[int], inverse: list[list[float]]) -> list[float]:
+    rows, weights = _rows(points, terms), _weights(points)
+    right = [sum(w * r[i] for w, r in zip(weights, rows, strict=True)) for i in range(len(terms))]
+    return [sum(x * y for x, y in zip(row, right, strict=True)) for row in inverse]
+
+
+def _normal(points: Sequence[Point], terms: Sequence[int]) -> list[list[float]]:
+    rows, weights = _rows(points, terms), _weights(points)
+    return [
+        [sum(w * r[i] * r[j] for w, r in zip(weights, rows, strict=True)) for j in range(len(terms))]
+        for i in range(len(terms))
+    ]
+
+
+def _rows(points: Sequence[Point], terms: Sequence[int]) -> list[list[float]]:
+    return [[_row(max(p.width, 1.0), 3)[term] / _target(p) for term in terms] for p in points]
+
+
+def _weights(points: Sequence[Point]) -> list[float]:
+    runs = sum(point.runs for point in points)
+    return [point.runs / runs * len(points) for point in points]
 
 
 def _row(width: float, size: int) -> list[float]:

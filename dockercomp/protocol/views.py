@@ -402,10 +402,35 @@ class SpeedupView(Message, frozen=True, kw_only=True):
     high: list[float] = []
     """The fitted curve at `widths`, and its 95 % band."""
     runs: int = 0
+    earlier_runs: int = 0
+    """Of them such of the submitter's earlier jobs with the same program, image and parameters."""
 
 
 class SpeedupList(Message, frozen=True, kw_only=True):
     speedups: list[SpeedupView]
+
+
+class LoadSample(Message, frozen=True, kw_only=True):
+    """A client's machine at one moment."""
+
+    at: str
+    """RFC 3339, UTC."""
+    load: float
+    """Load average over one minute, of the whole machine."""
+    cpus_used: float = 0.0
+    memory_used: int = 0
+    """CPUs and bytes that our containers used together."""
+    containers: int = 0
+    """That computed."""
+
+
+class LoadSeries(Message, frozen=True, kw_only=True):
+    """About one sample a minute, the oldest first; none for times when the client was not heard of."""
+
+    client: str
+    cpus: int
+    """Of its machine; 0: not known."""
+    samples: list[LoadSample]
 
 
 class ClientPage(Message, frozen=True, kw_only=True):

@@ -1,12 +1,15 @@
 """Fits of how jobs speed up: what went in comes out, and nothing is said where the runs tell nothing."""
 
 from math import inf, isclose
+from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dockercomp.protocol.speedup import Curve, Point, added, fit, run_of
+from dockercomp.protocol.speedup_view import in_words, view_of
+from dockercomp.protocol.student import quantile
 
 BODYTRACK = [(1, 100.0), (2, 59.0), (4, 39.0), (8, 28.0), (16, 22.0), (32, 20.0)]
 """Published wall times, in % of one thread's."""
@@ -93,3 +96,96 @@ def test_scatter_makes_the_error_wide() -> None:
     sure, unsure = fit(around(0.01)), fit(around(0.2))
     assert sure is not None and unsure is not None
     assert unsure.deviation(4) > 5 * sure.deviation(4) > 0
+
+
+def test_widths_of_at_most_one_cpu_tell_nothing_of_a_speedup() -> None:
+    points = [run_of(width, 10 / width) for width in (0.25, 0.5, 1.0) for _ in range(20)]
+    assert fit(points) is None
+
+
+@given(
+    st.lists(
+        st.builds(
+            Point,
+            width=st.sampled_from([1, 2, 8]),
+            runs=st.integers(1, 9),
+            wall_s=st.integers(1, 1000).map(float),
+            wall_s2=st.integers(1, 1000).map(float),
+            cpu_s=st.integers(0, 1000).map(float),
+        ),
+        max_size=12,
+    ),
+    st.integers(0, 12),
+)
+def test_adding_points_is_associative(points: list[Point], cut: int) -> None:
+    assert added([*added(points[:cut]), *added(points[cut:])]) == added(points)
+
+
+@pytest.mark.parametrize(
+    ("serial", "coherence"), [(0.1, 0.0), (0.0, 0.0), (0.05, 0.004)], ids=["amdahl", "ideal", "usl"]
+)
+def test_the_band_holds_the_truth_about_as_often_as_it_says(serial: float, coherence: float) -> None:
+    chance, held, asked = Random(5), 0, 0
+    for _ in range(400):
+        points = [
+            run_of(width, usl(width, 10, serial, coherence) * chance.gauss(1, 0.05))
+            for width in (1, 2, 4, 8)
+            for _ in range(4)
+        ]
+        curve = fit(points)
+        assert curve is not None
+        for width in (2, 4, 8):
+            low, high = curve.band(width)
+            held += low <= 10 / usl(width, 10, serial, coherence) <= high + 1e-12
+            asked += 1
+    assert 0.92 <= held / asked <= 1.0
+
+
+def test_the_band_is_wide_where_runs_are_few_and_never_promises_more_than_each_cpu_gives() -> None:
+    few = fit([run_of(1, 10.0), run_of(1, 10.4), run_of(4, 3.0)])
+    many = fit([run_of(1, 10.0), run_of(1, 10.4), run_of(4, 3.0), run_of(4, 3.1)] * 20)
+    assert few is not None and many is not None
+    for curve in (few, many):
+        low, high = curve.band(4)
+        assert 0 <= low <= curve.speedup(4) <= high <= 4
+    assert few.band(4)[0] < many.band(4)[0]
+
+
+def test_a_law_without_serial_part_is_uncertain_too() -> None:
+    curve = fit([run_of(width, 10 / width * noise) for width in (1, 2, 4) for noise in (0.9, 1.0, 1.1)])
+    assert curve is not None and curve.serial < 0.01
+    assert curve.band(4)[0] < 3.95
+
+
+@pytest.mark.parametrize(("freedom", "expected"), [(1, 12.706), (10, 2.228), (35, 2.030), (80, 1.990), (10_000, 1.960)])
+def test_students_quantiles(freedom: int, expected: float) -> None:
+    assert isclose(quantile(freedom), expected, abs_tol=2e-3)
+
+
+@given(
+    st.lists(
+        st.builds(
+            run_of,
+            st.floats(1e-9, 1e12),
+            st.floats(1e-9, 1e12),
+            st.floats(0, 1e12),
+        ),
+        max_size=30,
+    )
+)
+def test_whatever_was_measured_a_view_can_be_told(points: list[Point]) -> None:
+    view = view_of("j1", "map", "4 CPUs", points)
+    assert in_words(view)
+    assert len(view.widths) == len(view.speedup) == len(view.low) == len(view.high)
+    for low, speedup, high in zip(view.low, view.speedup, view.high, strict=True):
+        assert 0 <= low <= speedup <= high < inf
+
+
+def test_a_sentence_names_the_law_or_what_is_missing() -> None:
+    serial = view_of("j", "map", "k", [run_of(w, usl(w, 10, 0.1, 0) * n) for w in (1, 2, 8) for n in (0.99, 1.01)])
+    assert "10 % of the work is serial" in in_words(serial) and "10 times" in in_words(serial)
+    assert "coherence" in in_words(view_of("j", "map", "k", [run_of(w, usl(w, 9, 0.05, 0.01)) for w in range(1, 17)]))
+    assert "no run" in in_words(view_of("j", "map", "k", []))
+    assert "all 2 runs had 2 CPUs" in in_words(view_of("j", "map", "k", [run_of(2, 1.0)] * 2))
+    assert "at most one CPU" in in_words(view_of("j", "map", "k", [run_of(0.5, 2.0), run_of(1, 1.0)]))
+    assert "too few" in in_words(view_of("j", "map", "k", [run_of(2, 1.0), run_of(1, 1.0)]))
