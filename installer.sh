@@ -311,6 +311,8 @@ write_configuration() {
   set_key DC_HOURS "${DC_HOURS:-}"
   set_key DC_WHEN_IDLE "${DC_WHEN_IDLE:-}"
   set_key DC_ON_BATTERY "${DC_ON_BATTERY:-}"
+  set_key DC_TEMPERATURE "${DC_TEMPERATURE:-}"
+  set_key DC_HOOK "${DC_HOOK:-}"
   set_key DC_UNLIMITED "${DC_UNLIMITED:-}"
 }
 

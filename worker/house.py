@@ -5,8 +5,9 @@ import os
 import time
 from datetime import datetime
 
-from . import permission
+from . import permission, temperature
 from .disk import MIB, Disk, NoRoom
+from .hook import Hook
 from .ledger import Ledger
 from .limits import Wishes
 from .permission import Surroundings, Verdict
@@ -22,15 +23,16 @@ _LEAST_ROOM = 16 * MIB
 class House:
     """`follow` and `judge` are the keeper's alone; `disk` and `ledger` are for everybody."""
 
-    def __init__(self, disk: Disk, ledger: Ledger, lookout: Lookout) -> None:
-        self.disk, self.ledger, self._lookout = disk, ledger, lookout
-        self._before = Verdict()
+    def __init__(self, disk: Disk, ledger: Ledger, lookout: Lookout, hook: Hook | None = None) -> None:
+        self.disk, self.ledger, self._lookout, self._hook = disk, ledger, lookout, hook or Hook()
+        self._before, self._hot = Verdict(), False
         self._spent: tuple[float, float] | None = None
 
     def follow(self, wishes: Wishes) -> None:
         """These ceilings hold from now on."""
         self.disk.limit, self.ledger.limit = wishes.disk or 0, wishes.network_per_day or 0
         self.ledger.save()
+        self._hook.follow(wishes.hook)
 
     def judge(self, wishes: Wishes, our_cpus: float, limits_hold: bool) -> Verdict:
         """What the rules say now; `our_cpus` is what our containers keep busy, in cores."""
@@ -42,16 +44,27 @@ class House:
 
     def _look(self, wishes: Wishes, our_cpus: float, limits_hold: bool) -> Surroundings:
         use = self._lookout.last_use(our_cpus + self._own_cpus()) if wishes.idle_s is not None else None
+        celsius = temperature.celsius(self._lookout.root) if wishes.temperature is not None else None
+        self._hot = temperature.too_hot(celsius, wishes.temperature, self._hot)
         resumes = self.ledger.resumes(LEAST_LEFT)
         return Surroundings(
             now=datetime.now(),
             unused_s=use.ago_s if use else 0.0,
             used_by=use.by if use else "",
             on_battery=not wishes.on_battery and self._lookout.on_battery(),
+            celsius=celsius,
+            too_hot=self._hot,
+            hook=self._hook.why,
             disk_full=self._disk_full(),
             network_resumes=None if resumes is None else datetime.fromtimestamp(resumes),
             limits_hold=limits_hold,
         )
+
+    def powerless(self, wishes: Wishes) -> str:
+        """Which rule of the volunteer's this machine cannot follow, in a sentence; empty where it can follow all."""
+        if wishes.temperature is not None and temperature.celsius(self._lookout.root) is None:
+            return "DC_TEMPERATURE has no effect: this machine tells no temperature of its processor."
+        return ""
 
     def _own_cpus(self) -> float:
         """What this process and its children kept busy since the last look, in cores."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from .limits import Wishes
+from .temperature import COOLER
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,11 @@ class Surroundings:
     used_by: str = ""
     """What showed that use."""
     on_battery: bool = False
+    celsius: float | None = None
+    """The processor's temperature, where the machine tells."""
+    too_hot: bool = False
+    hook: str = ""
+    """Why the volunteer's own program says no; empty where it does not."""
     disk_full: str = ""
     """What the disk's ceiling says, where nothing more may be stored."""
     network_resumes: datetime | None = None
@@ -45,12 +51,20 @@ def judge(wishes: Wishes, around: Surroundings) -> Verdict:
         return Verdict(f"Outside DC_HOURS: goes on {_said(wishes.hours.opens(around.now), around.now)}.", freeze=True)
     if around.on_battery and not wishes.on_battery:
         return Verdict("On battery: goes on when the machine has power again (DC_ON_BATTERY=no).", freeze=True)
+    if around.too_hot and wishes.temperature is not None:
+        now = "" if around.celsius is None else f"{around.celsius:.0f} °C: "
+        return Verdict(
+            f"Too hot, {now}goes on below {wishes.temperature - COOLER:g} °C (DC_TEMPERATURE={wishes.temperature:g}).",
+            freeze=True,
+        )
     if wishes.idle_s is not None and around.unused_s < wishes.idle_s:
         return Verdict(
             f"The machine is in use ({around.used_by}): goes on once it was not for"
             f" {wishes.idle_s / 60:g} minutes (DC_WHEN_IDLE).",
             freeze=True,
         )
+    if around.hook:
+        return Verdict(f"Your hook pauses it: {around.hook.rstrip('.')}.", freeze=True)
     if around.disk_full:
         return Verdict(f"Takes no more chunks: {around.disk_full}.")
     if around.network_resumes is not None:
@@ -64,6 +78,8 @@ def rules(wishes: Wishes) -> list[str]:
     found = [f"Hours: {wishes.hours}." if wishes.hours else ""]
     found.append(f"Only when unused for {wishes.idle_s / 60:g} minutes." if wishes.idle_s is not None else "")
     found.append("" if wishes.on_battery else "Never on battery.")
+    found.append(f"Only below {wishes.temperature:g} °C." if wishes.temperature is not None else "")
+    found.append(f"Only while {wishes.hook} says so." if wishes.hook else "")
     found.append("Also where the engine enforces no limits." if wishes.unlimited == "warn" else "")
     return [sentence for sentence in found if sentence]
 

@@ -11,13 +11,15 @@ from dockercomp.machine.configuration import ConfigurationError
 from dockercomp.machine.home import default_home
 from dockercomp.protocol import pins
 
-from . import consent, schedule
+from . import consent, contradictions, schedule
 from .limits import MIB, Wishes
 from .urls import REACHES, Reach
 
 PORT = 8080
 IDLE_MINUTES = 5.0
 """Of DC_WHEN_IDLE=yes."""
+COOLEST, HOTTEST = 30.0, 110.0
+"""Degrees Celsius that DC_TEMPERATURE may name."""
 LEAST_DISK = 64 * MIB
 LEAST_NETWORK = 128 * MIB
 """Less would not let one image, or a part for each thread that fetches, come in."""
@@ -65,14 +67,25 @@ def find_configuration(environ: Mapping[str, str] = os.environ) -> Path | None:
 def read(environ: Mapping[str, str] = os.environ) -> Settings:
     """All settings. Raises ConfigurationError naming what is wrong and the mend."""
     source = find_configuration(environ)
-    values = configuration.read(source, environ)
+    try:
+        return from_values(configuration.read(source, environ), source, environ)
+    except ConfigurationError as error:
+        raise ConfigurationError(configuration.placed(str(error), source)) from error
+
+
+def from_values(values: Mapping[str, str], source: Path | None, environ: Mapping[str, str] = os.environ) -> Settings:
+    """The settings that these values make, as `source` would hold them. Raises ConfigurationError, the key first."""
+    rootless = _one_of(values, "DC_ROOTLESS", "no", "yes") == "yes"
+    why = contradictions.rootless(values.get("DC_DOCKER_HOST", "")) if rootless else ""
+    if why:
+        raise ConfigurationError(why)
     return Settings(
         home=default_home({**environ, "DC_HOME": values.get("DC_HOME", "")}),
         url=_url(values),
         token=values.get("DC_TOKEN", ""),
         name=values.get("DC_NAME", "") or socket.gethostname(),
         docker_host=values.get("DC_DOCKER_HOST", ""),
-        rootless=_one_of(values, "DC_ROOTLESS", "no", "yes") == "yes",
+        rootless=rootless,
         wishes=wishes(values),
         fetch=_reach(values),
         registry_auth=values.get("DC_REGISTRY_AUTH", ""),
@@ -99,7 +112,7 @@ def wishes(values: Mapping[str, str]) -> Wishes:
     containers = number("DC_CONTAINERS", 1, 1024)
     if containers is not None and containers != int(containers):
         raise ConfigurationError(f"DC_CONTAINERS={values['DC_CONTAINERS']}: must be a whole number.")
-    return Wishes(
+    found = Wishes(
         containers=None if containers is None else int(containers),
         cpus=number("DC_CPUS", 0.05, 4096),
         memory=_size(values, "DC_MEMORY", 64 * MIB),
@@ -108,9 +121,15 @@ def wishes(values: Mapping[str, str]) -> Wishes:
         hours=_hours(values),
         idle_s=_idle(values),
         on_battery=_one_of(values, "DC_ON_BATTERY", "yes", "no") == "yes",
+        temperature=number("DC_TEMPERATURE", COOLEST, HOTTEST),
+        hook=values.get("DC_HOOK", ""),
         consent=consent.read(values),
         unlimited="warn" if _one_of(values, "DC_UNLIMITED", "refuse", "warn") == "warn" else "refuse",
     )
+    why = contradictions.refusal(found)
+    if why:
+        raise ConfigurationError(why)
+    return found
 
 
 def _size(values: Mapping[str, str], key: str, least: int) -> int | None:

@@ -45,7 +45,7 @@ class Lookout:
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        self._root, self._clock, self._wall = root, clock, wall
+        self.root, self._clock, self._wall = root, clock, wall
         self._key_presses: int | None = None
         self._pressed = self._loaded = self._session = float("-inf")
         self._loads: deque[tuple[float, float, float]] = deque()
@@ -76,7 +76,7 @@ class Lookout:
 
     def _supplies(self) -> Iterator[tuple[str, str]]:
         """Kind and state (online, or charging) of each; a mouse's own battery does not count."""
-        for folder in sorted(self._root.glob("sys/class/power_supply/*")):
+        for folder in sorted(self.root.glob("sys/class/power_supply/*")):
             kind = _text(folder / "type")
             if kind == "Battery" and _text(folder / "scope") != "Device":
                 yield kind, _text(folder / "status")
@@ -85,13 +85,13 @@ class Lookout:
 
     def _terminals(self) -> float:
         """Seconds since the last input at any terminal; the kernel notes it to about eight seconds."""
-        places = [*self._root.glob("dev/pts/[0-9]*"), *self._root.glob("dev/tty[0-9]*")]
+        places = [*self.root.glob("dev/pts/[0-9]*"), *self.root.glob("dev/tty[0-9]*")]
         wall = self._wall()
         ago = (wall - _accessed(place) for place in places)
         return min((max(0.0, seconds) for seconds in ago if seconds >= -_AHEAD_S), default=float("inf"))
 
     def _look_at_keys(self, now: float) -> None:
-        lines = _text(self._root / "proc" / "interrupts").splitlines()
+        lines = _text(self.root / "proc" / "interrupts").splitlines()
         counts = [word for line in lines if line.endswith("i8042") for word in line.split()[1:] if word.isdigit()]
         presses = sum(map(int, counts))
         if self._key_presses is not None and presses != self._key_presses:
@@ -100,7 +100,7 @@ class Lookout:
 
     def _look_at_load(self, now: float, our_cpus: float) -> None:
         """Over the window, what all kept busy less what we did."""
-        fields = [int(word) for word in _text(self._root / "proc" / "stat").split("\n", 1)[0].split()[1:9]]
+        fields = [int(word) for word in _text(self.root / "proc" / "stat").split("\n", 1)[0].split()[1:9]]
         if not fields:
             return
         busy = sum(ticks for place, ticks in enumerate(fields) if place not in _IDLE_FIELDS) / _TICKS
@@ -115,7 +115,7 @@ class Lookout:
             self._loaded = now
 
     def _ask_logind(self, now: float) -> None:
-        if now - self._asked_logind < _LOGIND_EVERY_S or not (self._root / "run/systemd/system").is_dir():
+        if now - self._asked_logind < _LOGIND_EVERY_S or not (self.root / "run/systemd/system").is_dir():
             return
         self._asked_logind = now
         command = ["loginctl", "show-session", "--property=IdleHint"]

@@ -86,6 +86,14 @@ NOON = at(2, 12)
         (Wishes(), Surroundings(now=NOON, disk_full="DC_DISK is full"), "DC_DISK is full", False),
         (Wishes(), Surroundings(now=NOON, limits_hold=False), "DC_UNLIMITED=warn", True),
         (Wishes(unlimited="warn"), Surroundings(now=NOON, limits_hold=False), "", False),
+        (
+            Wishes(temperature=80),
+            Surroundings(now=NOON, celsius=84.6, too_hot=True),
+            "85 °C: goes on below 75 °C",
+            True,
+        ),
+        (Wishes(temperature=80), Surroundings(now=NOON, celsius=79), "", False),
+        (Wishes(hook="/h"), Surroundings(now=NOON, hook="a call is going on"), "hook pauses it: a call is going", True),
     ],
 )
 def test_one_rule_says_whether_work_may_go_on_and_why_not(
