@@ -28,6 +28,7 @@ from .placement import SAVED, clear, place
 from .reception import Reception, Told
 from .runner import build as runner
 from .tasks import Outcome, Reading, Size, Task
+from .width import width_of
 
 State = Literal["starting", "idle", "running", "paused", "stopping", "dead"]
 
@@ -208,7 +209,7 @@ class WarmContainer:
         """Run the job's setup where it has not been; what went wrong, if anything did."""
         if self._is_set_up or not self._order.setup:
             return None
-        outcome = self._run(invocation.setup_of(self._order, self._size.cpus).encode(), Told(live))
+        outcome = self._run(invocation.setup_of(self._order, width_of(self._size)).encode(), Told(live))
         if outcome.failure is None:
             self._is_set_up = True
             return None
@@ -226,7 +227,7 @@ class WarmContainer:
                 if saved is not None:
                     place(saved, self._folders.input, SAVED)
             has_program, folder = self._program is not None, self._folders.input
-            run = invocation.run_of(self._order, program, task, self._size.cpus, folder, has_program=has_program)
+            run = invocation.run_of(self._order, program, task, width_of(self._size), folder, has_program=has_program)
             encoded = run.encode()
         except OSError as error:
             return Outcome(failure=Failure(reason="input", message=f"the chunk's input cannot be given: {error}"))

@@ -15,6 +15,7 @@ from .channel import Run
 from .mounts import ALLOCATION, LIBRARY
 from .placement import place, place_pieces
 from .tasks import Task
+from .width import variables
 
 JOB_FOLDER = "/dc/job"
 FUNCTION_HOST = "/dc/function_host.py"
@@ -25,17 +26,16 @@ OUTPUT_FILE = f"{SCRATCH}/.dc-output"
 SETUP_FOLDER = f"{SCRATCH}/setup"
 CHECKPOINT, PROGRESS = f"{SCRATCH}/.dc-checkpoint", f"{SCRATCH}/.dc-progress"
 _CHUNK = "chunk"
-_WIDTH_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_MAX_THREADS", "DC_WIDTH")
 
 
 def run_of(
-    order: JobOrder, program: ProgramSpec, task: Task, cpus: float, folder: Path, *, has_program: bool = True
+    order: JobOrder, program: ProgramSpec, task: Task, width: int, folder: Path, *, has_program: bool = True
 ) -> Run:
-    """The run of a program over a task; `folder` is the host's side of /dc/in, empty. Raises OSError where input cannot
-    be placed."""
+    """The run of a program over a task, `width` CPUs wide; `folder` is the host's side of /dc/in, empty. Raises OSError
+    where input cannot be placed."""
     patterns = outputs_of(program)
     keep = SETUP_FOLDER if order.setup else ""
-    environment = _environment(order, task, cpus)
+    environment = _environment(order, task, width)
     if program.function is not None:
         home = JOB_FOLDER if has_program else SCRATCH
         cwd = WORK_FOLDER if patterns else home
@@ -45,7 +45,7 @@ def run_of(
             cwd=home,
             argv=("python3", FUNCTION_HOST),
             env=environment,
-            stdin=_call(order, task, program.function, cwd, folder),
+            stdin=_call(order, task, program.function, cwd, width, folder),
             work=WORK_FOLDER if patterns else "",
             stdout="log" if patterns else "result",
             files=WORK_FOLDER if patterns else "",
@@ -69,14 +69,14 @@ def run_of(
     )
 
 
-def setup_of(order: JobOrder, cpus: float) -> Run:
+def setup_of(order: JobOrder, width: int) -> Run:
     """The run of a job's `setup`: no input, and no result but what it leaves in SETUP_FOLDER."""
     return Run(
         mode="command",
         limit_ms=_limit_ms(order),
         cwd=WORK_FOLDER,
         argv=tuple(order.setup),
-        env=_environment(order, None, cpus),
+        env=_environment(order, None, width),
         work=WORK_FOLDER,
         stdout="log",
         keep=SETUP_FOLDER,
@@ -109,12 +109,8 @@ def _values(order: JobOrder, task: Task) -> dict[str, str]:
     return {**values, "{index}": str(task.index), "{output}": OUTPUT_FILE, "{output_dir}": OUTPUT_DIR}
 
 
-def _environment(order: JobOrder, task: Task | None, cpus: float) -> tuple[str, ...]:
-    """The same on every machine, so that results are. The job's own words win."""
-    numbers: dict[str, object] = {}
-    if task is not None:
-        numbers = {"DC_INDEX": task.index, "DC_START": task.start, "DC_STOP": task.stop}
-        numbers |= {"DC_CHECKPOINT": CHECKPOINT, "DC_PROGRESS": PROGRESS}
+def _environment(order: JobOrder, task: Task | None, width: int) -> tuple[str, ...]:
+    """The same on every machine but for the width, so that results are. The job's own words win."""
     values = {
         "HOME": SCRATCH,
         "TMPDIR": SCRATCH,
@@ -124,12 +120,18 @@ def _environment(order: JobOrder, task: Task | None, cpus: float) -> tuple[str, 
         "PYTHONDONTWRITEBYTECODE": "1",
         "DC_JOB": order.job,
         "DC_ALLOCATION": ALLOCATION,
-        **{name: str(value) for name, value in numbers.items() if value is not None},
+        **({"DC_CHECKPOINT": CHECKPOINT, "DC_PROGRESS": PROGRESS} if task is not None else {}),
         **({"DC_SETUP": SETUP_FOLDER} if order.setup else {}),
-        **dict.fromkeys(_WIDTH_VARIABLES, str(max(1, round(cpus)))),
+        **_of_this_run(task, width),
         **order.environment,
     }
     return *(f"{name}={value}" for name, value in values.items()), f"+PYTHONPATH={LIBRARY}"
+
+
+def _of_this_run(task: Task | None, width: int) -> dict[str, str]:
+    """What differs from one chunk to the next; a warm process is told of it with each call."""
+    numbers = {"DC_INDEX": task.index, "DC_START": task.start, "DC_STOP": task.stop} if task is not None else {}
+    return {name: str(value) for name, value in numbers.items() if value is not None} | variables(width)
 
 
 # --- input -------------------------------------------------------------------------------------------------------
@@ -162,9 +164,10 @@ def _data(order: JobOrder, task: Task) -> bytes | Path | None:
     return b"".join(parameters.lines(order.parameters, task.start or 0, task.stop or 0))
 
 
-def _call(order: JobOrder, task: Task, function: str, cwd: str, folder: Path) -> bytes:
+def _call(order: JobOrder, task: Task, function: str, cwd: str, width: int, folder: Path) -> bytes:
     """What the function host reads: what to call, and small input."""
-    asked: dict[str, object] = {"function": function, "cwd": cwd, "kind": "bytes"}
+    told = {**_of_this_run(task, width), **order.environment}
+    asked: dict[str, object] = {"function": function, "cwd": cwd, "kind": "bytes", "environment": told}
     inline = b""
     if _is_numbers(order, task) and order.split == "range":
         asked |= {"kind": "range", "start": task.start, "stop": task.stop}

@@ -9,11 +9,14 @@ from pathlib import Path
 from .placement import INPUT_FOLDER
 from .runner import build as runner
 from .tasks import Size
+from .width import width_of
 
 MOUNTED = "/dc"
 ALLOCATION = f"{MOUNTED}/allocation/now"
 LIBRARY = f"{MOUNTED}/lib"
-_INSIDE = Path(__file__).with_name("inside") / "dockercomp_chunk.py"
+_INSIDE = Path(__file__).with_name("inside")
+HELPERS = ("dockercomp_chunk.py", "dockercomp_pool.py", "dockercomp.h")
+"""What programs may import or include, found in LIBRARY."""
 
 
 class SlotFolders:
@@ -23,6 +26,7 @@ class SlotFolders:
         self.root = root
         self.input = root / "in"
         self._changes = 0
+        self._writing = threading.Lock()
 
     def make(self, size: Size) -> None:
         """Raises OSError."""
@@ -33,13 +37,15 @@ class SlotFolders:
         self.write_allocation(size)
 
     def write_allocation(self, size: Size) -> None:
-        """What a program reads of its allocation: replaced whole. The format stands in inside/dockercomp_chunk.py."""
-        self._changes += 1
+        """What a program reads of its allocation: replaced whole, so that no reader finds half of it. The format stands
+        in docs/programs.md. May be called from any thread. Raises OSError."""
         now = self.root / "allocation" / "now"
         made = now.with_suffix(".new")
-        made.write_text(f"dockercomp-allocation 1\nchange {self._changes}\ncpus {size.cpus:g}\nmemory {size.memory}\n")
-        made.chmod(0o644)
-        made.replace(now)
+        with self._writing:
+            self._changes += 1
+            made.write_text(allocation_text(size, self._changes))
+            made.chmod(0o644)
+            made.replace(now)
 
     def remove(self) -> None:
         shutil.rmtree(self.root, ignore_errors=True)
@@ -48,8 +54,21 @@ class SlotFolders:
         return {self.input: INPUT_FOLDER, self.root / "allocation": f"{MOUNTED}/allocation"}
 
 
+def allocation_text(size: Size, change: int) -> str:
+    """The file of an allocation. Readers pass over words that they do not know, so more may be added at its end."""
+    lines = [
+        "dockercomp-allocation 1",
+        f"change {change}",
+        f"cpus {size.cpus:g}",
+        f"memory {size.memory}",
+        f"width {width_of(size)}",
+        *([f"cpuset {size.cpuset}"] if size.cpuset else []),
+    ]
+    return "\n".join(lines) + "\n"
+
+
 def programs_of_ours(home: Path, platform: str) -> dict[Path, str]:
-    """The runner, the function host and the helper, copied to where every container's user may read them.
+    """The runner, the function host and the helpers, copied to where every container's user may read them.
 
     Raises OSError, RunnerMissingError."""
     folder = home / "worker" / "runner"
@@ -57,7 +76,7 @@ def programs_of_ours(home: Path, platform: str) -> dict[Path, str]:
     sources = {
         "runner": runner.find(platform.rsplit("/", maxsplit=1)[-1]),
         "function_host.py": Path(runner.__file__).with_name("function_host.py"),
-        f"lib/{_INSIDE.name}": _INSIDE,
+        **{f"lib/{name}": _INSIDE / name for name in HELPERS},
     }
     binds: dict[Path, str] = {}
     for place, source in sources.items():

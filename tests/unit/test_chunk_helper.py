@@ -14,7 +14,7 @@ from worker.tasks import Size
 
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("DC_PROGRESS", "DC_CHECKPOINT", "DC_ALLOCATION"):
+    for name in ("DC_PROGRESS", "DC_CHECKPOINT", "DC_ALLOCATION", "DC_WIDTH"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(chunk, "_last", [float("-inf")])
 
@@ -23,7 +23,7 @@ def test_without_a_worker_nothing_happens() -> None:
     chunk.progress(0.5, "half")
     chunk.save_checkpoint(b"x")
     assert chunk.load_checkpoint() is None
-    assert chunk.allocation().cpus == os.cpu_count() and chunk.allocation().memory > 2**20
+    assert chunk.allocation().cpus == len(os.sched_getaffinity(0)) and chunk.allocation().memory > 2**20
 
 
 def test_progress_is_one_short_line_and_not_written_too_often(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,12 +58,28 @@ def test_a_checkpoint_is_replaced_whole(tmp_path: Path, monkeypatch: pytest.Monk
 def test_the_allocation_is_what_the_worker_wrote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folders = SlotFolders(tmp_path / "slot")
     folders.make(Size(cpus=1.5, memory=2**28, scratch=0))
-    monkeypatch.setenv("DC_ALLOCATION", str(tmp_path / "slot/allocation/now"))
-    assert chunk.allocation() == (1.5, 2**28, 1)
-    folders.write_allocation(Size(cpus=0.25, memory=2**20, scratch=0))
-    assert chunk.allocation() == (0.25, 2**20, 2)
-    (tmp_path / "slot/allocation/now").write_text("dockercomp-allocation 2\nsomething else\n")
-    assert chunk.allocation().change == 0
+    now = tmp_path / "slot/allocation/now"
+    monkeypatch.setenv("DC_ALLOCATION", str(now))
+    assert chunk.allocation() == (1.5, 2**28, 1, 2, "")
+    folders.write_allocation(Size(cpus=4, memory=2**20, scratch=0, cpuset="0-2,8", width=2.6))
+    assert chunk.allocation() == (4, 2**20, 2, 3, "0-2,8")
+    now.write_text("dockercomp-allocation 1\ncpus 2.5\nmemory 5\nof-later some words\nodd\n")
+    assert chunk.allocation() == (2.5, 5, 0, 3, ""), "words of later versions are passed over"
+
+
+@pytest.mark.parametrize("text", ["", "dockercomp-allocation 2\ncpus 1\nmemory 5\n", "cpus 1\nmemory 5\n", "\xff"])
+def test_what_is_no_allocation_counts_as_none(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "now").write_text(text, encoding="latin-1")
+    monkeypatch.setenv("DC_ALLOCATION", str(tmp_path / "now"))
+    assert chunk.allocation() == (
+        len(os.sched_getaffinity(0)),
+        chunk.allocation().memory,
+        0,
+        len(os.sched_getaffinity(0)),
+        "",
+    )
+    monkeypatch.setenv("DC_WIDTH", "7")
+    assert chunk.allocation().width == 7
 
 
 def test_it_runs_on_old_pythons_with_the_standard_library_only() -> None:

@@ -5,15 +5,17 @@
     state = chunk.load_checkpoint()            # bytes, or None at the first start
     chunk.progress(0.25, "reading")            # shown to people
     chunk.save_checkpoint(b"...")              # the chunk goes on from here if its container or worker dies
-    chunk.allocation().cpus                    # as it is now; it may change while the chunk runs
+    chunk.allocation().width                   # threads to use, as it is now; it may change while the chunk runs
 
 Without a worker around it nothing happens: progress and checkpoints go nowhere, the allocation is the machine. Standard
 library only, any python3 from 3.6 on. Other languages do the same with files:
 
     $DC_PROGRESS      write one line to it: a fraction from 0 to 1 and a message, both optional
     $DC_CHECKPOINT    read it when you begin, if it is there; write another file in /tmp and rename it to this name
-    $DC_ALLOCATION    lines of a word and a number: dockercomp-allocation 1, change N, cpus CORES, memory BYTES;
-                      replaced whole, never torn; `change` grows with each change
+    $DC_ALLOCATION    lines of a word and a value: dockercomp-allocation 1, change N, cpus CORES, memory BYTES, width N,
+                      cpuset LIST; replaced whole, never torn; `change` grows with each change. Pass over other words
+
+Pools of processes that follow the allocation are in dockercomp_pool, of threads in C in dockercomp.h.
 """
 
 import collections
@@ -27,8 +29,9 @@ LARGEST_CHECKPOINT = 64 * 1024 * 1024
 _SHORTEST_PAUSE = 0.2
 _last = [float("-inf")]
 
-Allocation = collections.namedtuple("Allocation", "cpus memory change")
-Allocation.__doc__ = """What the container has now: `cpus` in cores, `memory` in bytes, and how often it was changed."""
+Allocation = collections.namedtuple("Allocation", "cpus memory change width cpuset")
+Allocation.__doc__ = """What the container has now: `cpus` in cores, `memory` in bytes, how often it was changed,
+`width`, the threads or processes that keep these busy, and `cpuset`, the CPUs it is pinned to (`0-3`; empty: any)."""
 
 
 def progress(fraction, message=""):
@@ -43,18 +46,33 @@ def progress(fraction, message=""):
 
 
 def allocation():
-    """What this container may use now."""
-    found = {}
+    """What this container may use now; without a worker the machine, as far as this process may use it, with the width
+    that DC_WIDTH asks for if it does."""
     try:
-        with open(os.environ["DC_ALLOCATION"]) as file:
-            for line in file:
-                word, _, number = line.partition(" ")
-                found[word] = float(number)
+        with open(os.environ["DC_ALLOCATION"], "rb") as file:
+            return _parsed(file.read(4096).decode("ascii"))
     except (KeyError, OSError, ValueError):
-        found = {}
-    if found.get("dockercomp-allocation") == 1 and "cpus" in found and "memory" in found:
-        return Allocation(found["cpus"], int(found["memory"]), int(found.get("change", 0)))
-    return Allocation(float(os.cpu_count() or 1), os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), 0)
+        return _machine()
+
+
+def _parsed(text):
+    """Raises KeyError or ValueError where it is not one that this version can read."""
+    found = dict(line.split(" ", 1) for line in text.splitlines() if " " in line)
+    if found["dockercomp-allocation"] != "1":
+        raise ValueError("an allocation of another version")
+    cpus, memory = float(found["cpus"]), int(found["memory"])
+    width = int(found["width"]) if "width" in found else max(1, int(cpus + 0.5))
+    return Allocation(cpus, memory, int(found.get("change", 0)), width, found.get("cpuset", ""))
+
+
+def _machine():
+    try:
+        cpus = len(os.sched_getaffinity(0))
+    except (AttributeError, OSError):
+        cpus = os.cpu_count() or 1
+    asked = os.environ.get("DC_WIDTH", "")
+    width = int(asked) if asked.isdigit() and int(asked) else cpus
+    return Allocation(float(cpus), os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), 0, width, "")
 
 
 def save_checkpoint(data):

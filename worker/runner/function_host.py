@@ -53,6 +53,7 @@ def _cpu_us():
 def _call(functions, call):
     size = struct.unpack_from("<I", call)[0]
     asked = json.loads(call[4 : 4 + size].decode())
+    os.environ.update(asked.get("environment", {}))
     name = asked["function"]
     if name not in functions:
         module, _, attribute = name.partition(":")
