@@ -12,10 +12,12 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from dockercomp.protocol.signing import public_key
 from server import dashboard
+from server.allocating import Allocating
 from server.allowances import Allowances
 from server.api import (
     clients,
     endings,
+    groups,
     jobs,
     operations,
     people,
@@ -33,6 +35,7 @@ from server.arrival import WHOLE
 from server.audit import Audit
 from server.enrolment import Enrolment
 from server.explaining import Explaining
+from server.grouping import Grouping
 from server.inputs import Inputs
 from server.jobs import Submission
 from server.metrics import Metrics
@@ -91,6 +94,7 @@ def create_app(settings: Settings | None = None) -> Flask:
             **receipts.HANDLERS,
             **streams.HANDLERS,
             **clients.HANDLERS,
+            **groups.HANDLERS,
             **quotas.HANDLERS,
             **people.HANDLERS,
             **scientists.HANDLERS,
@@ -133,6 +137,8 @@ def make_services(settings: Settings) -> Services:
         ),
         submission=Submission(store, secrets.signing_seed, inputs.sources, private_urls=settings.private_urls),
         enrolment=Enrolment(store, public_key(secrets.signing_seed)),
+        allocating=(allocating := Allocating(store)),
+        grouping=Grouping(store, allocating),
         people=People(store),
         possession=Possession(store),
         tokens=Tokens(store),

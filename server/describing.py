@@ -2,20 +2,23 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timezone
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
+from dockercomp import __version__
 from dockercomp.protocol.messages import Allocation, AppliedAllocation, Ceiling, ContainerReport, Machine
 from dockercomp.protocol.orders import ImagePin
 from dockercomp.protocol.signing import fingerprint
 from dockercomp.protocol.views import ChunkView, ClientView, JobView, ReplicaView, StageView, TrustView
-from server import eta, reasons, wants
+from server import eta, progress, reasons, wants
 from server.eta import Runs, Sample
 from server.lifecycle import Chunk
 from server.reach import shortfall
 from server.running import able_of, containers_of, full_quorum, only_people, rules_of, running_job, stages_of, unfit
 from server.store.connection import Document
+
+T = TypeVar("T")
 
 
 def job(document: Document, pool: Sequence[Document]) -> JobView:
@@ -132,6 +135,7 @@ def client(document: Document, now: float, silent_after_s: float) -> ClientView:
     )
     counters = document.get("counters", {})
     containers = [] if state != "alive" else document.get("containers", [])
+    machine, applied = _told(document.get("machine"), Machine), _told(document.get("applied"), AppliedAllocation)
     return ClientView(
         id=document["_id"],
         name=document["name"],
@@ -140,15 +144,21 @@ def client(document: Document, now: float, silent_after_s: float) -> ClientView:
         state=state,
         seen_s_ago=round(ago, 1),
         status=document.get("status", ""),
-        machine=_typed(document.get("machine"), Machine),
-        ceiling=_typed(document.get("ceiling"), Ceiling),
+        machine=machine,
+        ceiling=_told(document.get("ceiling"), Ceiling),
         allocation=msgspec.convert(document["allocation"], Allocation),
-        applied=_typed(document.get("applied"), AppliedAllocation),
-        containers=[msgspec.convert(each, ContainerReport) for each in containers],
+        applied=applied,
+        containers=[view for each in containers if (view := _told(each, ContainerReport)) is not None],
         marked=document.get("marked", ""),
         results_valid=counters.get("valid", 0),
         results_wrong=counters.get("wrong", 0),
         results_failed=counters.get("failed", 0),
+        problems=document.get("problems", []),
+        old=machine is not None and machine.worker not in ("", __version__),
+        tags=document.get("tags", []),
+        group=document.get("group", ""),
+        follows=bool(document.get("group") and document.get("follows")),
+        progress=progress.progress(document, applied, now),
     )
 
 
@@ -162,8 +172,12 @@ def _stage(document: Document, number: int, stage: Document) -> StageView:
     )
 
 
-def _typed(value: Any, kind: type[Any]) -> Any:
-    return None if value is None else msgspec.convert(value, kind)
+def _told(value: Any, kind: type[T]) -> T | None:
+    """What a client told, as far as it can be read: one odd value must not hide the client."""
+    try:
+        return None if value is None else msgspec.convert(value, kind, strict=False)
+    except (msgspec.ValidationError, ValueError, TypeError):
+        return None
 
 
 def _when(seconds: float) -> str:

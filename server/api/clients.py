@@ -10,14 +10,18 @@ from dockercomp.protocol.messages import LONGEST_SENTENCE
 from dockercomp.protocol.people import Revoked
 from dockercomp.protocol.views import (
     AllocationChange,
+    AllocationHistory,
     ClientPage,
     ClientView,
     Forgiveness,
     LoginLink,
+    TagsChange,
     TokenAnswer,
     TokenRequest,
 )
 from server import describing, tls
+from server.allocating import MOST_RECORDS
+from server.allocations import change_of, in_words
 from server.api.auditing import note
 from server.api.jobs import page_limit
 from server.api.responses import message
@@ -47,19 +51,45 @@ def client(services: Services, caller: Caller, _: None, client: str) -> Response
 
 def client_allocate(services: Services, caller: Caller, body: AllocationChange, client: str) -> Response:
     document = _client(services, client)
-    wanted = request.headers.get("If-Match", "").strip('" ')
-    if wanted and not (wanted.isascii() and wanted.isdigit() and len(wanted) < 18):
-        raise BadRequest('If-Match is the ETag that was read, such as "3"')
-    version = int(wanted) if wanted else int(document["allocation"]["version"])
     note(detail=in_words(body))
-    allocation = services.enrolment.allocate(document, body, version)
+    allocation = services.allocating.allocate(document, body, wanted_version(), caller.id)
     return message(allocation, ETag=f'"{allocation.version}"')
 
 
-def in_words(change: AllocationChange) -> str:
-    """An allocation as the audit log tells it."""
-    each = f"{change.containers} of {change.cpus:g} CPUs and {change.memory >> 20} MiB"
-    return f"{each}, paused" if change.paused else each
+def client_follow(services: Services, caller: Caller, _: None, client: str) -> Response:
+    """What its group gives it, from now on."""
+    allocation = services.allocating.follow(_client(services, client), caller.id)
+    note(detail=in_words(change_of(allocation)))
+    return message(allocation, ETag=f'"{allocation.version}"')
+
+
+def client_history(services: Services, caller: Caller, _: None, client: str) -> AllocationHistory:
+    limit = page_limit()
+    cursor = request.args.get("cursor", "")
+    if cursor and not is_version(cursor):
+        raise BadRequest("?cursor= is the `next` of the page before")
+    found = services.allocating.history(_client(services, client)["_id"], int(cursor) if cursor else None, limit)
+    full = len(found) == min(limit, MOST_RECORDS)
+    return AllocationHistory(records=found, next=str(found[-1].allocation.version) if found and full else None)
+
+
+def client_tags(services: Services, caller: Caller, body: TagsChange, client: str) -> ClientView:
+    note(detail=f"tags {', '.join(body.tags) or 'none'}")
+    services.grouping.tag(_client(services, client), body.tags, caller.id)
+    now = services.store.duties.now()
+    return describing.client(_client(services, client), now, services.settings.silent_after_s)
+
+
+def wanted_version() -> int | None:
+    """The version that the caller looked at, by If-Match; None where it does not say. Raises BadRequest."""
+    wanted = request.headers.get("If-Match", "").strip('" ')
+    if wanted and not is_version(wanted):
+        raise BadRequest('If-Match is the ETag that was read, such as "3"')
+    return int(wanted) if wanted else None
+
+
+def is_version(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 18
 
 
 def client_remove(services: Services, caller: Caller, _: None, client: str) -> Revoked:
@@ -143,6 +173,9 @@ HANDLERS: dict[str, Any] = {
     "clients": clients,
     "client": client,
     "client_allocate": client_allocate,
+    "client_follow": client_follow,
+    "client_history": client_history,
+    "client_tags": client_tags,
     "client_remove": client_remove,
     "client_forgive": client_forgive,
     "enrolment_token": enrolment_token,

@@ -7,10 +7,12 @@ from typing import Literal, cast
 
 from dockercomp.protocol.errors import NotFound
 from dockercomp.protocol.people import Role, Scope
+from server.allocating import Allocating
 from server.allowances import Allowances
 from server.audit import Actor, Audit
 from server.enrolment import Enrolment
 from server.explaining import Explaining
+from server.grouping import Grouping
 from server.inputs import Inputs
 from server.jobs import Submission
 from server.metrics import Metrics
@@ -77,6 +79,8 @@ class Services:
     sync: Sync
     submission: Submission
     enrolment: Enrolment
+    allocating: Allocating
+    grouping: Grouping
     people: People
     possession: Possession
     tokens: Tokens

@@ -1,12 +1,14 @@
 """The collection `clients`: one document a volunteer's machine, renewed by each of its syncs."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from pymongo import ReturnDocument, UpdateOne
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
 from .connection import DATABASE_TIME, QUICK, Document, store_errors
+from .way import Told, drifted_after, pauses_after, way_after
 
 _COUNTED = ("agreed", "wrong", "faults", "late")
 """What a client's reputation is made of."""
@@ -33,14 +35,27 @@ class Clients:
             except DuplicateKeyError:  # barred, or the same request came twice at once
                 return self._clients.find_one_and_update(where, {"$set": change["$set"]}, return_document=after)
 
-    def heard(self, client: str, secret_hash: str, session: str, seq: int, report: Document) -> Document | None:
+    def heard(
+        self,
+        client: str,
+        secret_hash: str,
+        session: str,
+        seq: int,
+        report: Document,
+        *,
+        told: Told | None = None,
+        paused: bool = False,
+        patience: float = 0.0,
+    ) -> Document | None:
         """Renew a client, and with it all of its leases; None where there is no such client with this secret.
 
-        The returned document has the database's time in `seen`; `repeat`: this (session, seq) was seen before;
-        `stale`: a later seq of this session was answered already.
+        `told` is what it says of its allocation, `paused` whether its containers stand still, `patience` how many
+        seconds more than usual it may be quiet after this. The returned document has the database's time in `seen`;
+        `repeat`: this (session, seq) was seen before; `stale`: a later seq of this session was answered already;
+        `recast`: what it allows, or its machine, is another than before.
         """
         same = {"$eq": ["$session", {"$literal": session}]}
-        seen = {f"{key}": {"$literal": value} for key, value in report.items()}
+        seen = {key: {"$literal": value} for key, value in report.items()}
         # One $set, so that every expression reads the document as it was before.
         change = {
             "repeat": {"$and": [same, {"$eq": ["$seq", seq]}]},
@@ -49,6 +64,11 @@ class Clients:
             "seq": {"$cond": [same, {"$max": ["$seq", seq]}, seq]},
             "seen": DATABASE_TIME,
             "silent": False,
+            "patience": patience,
+            "recast": _recast(report),
+            **way_after(told),
+            **drifted_after(told),
+            **pauses_after(paused),
             **seen,
         }
         with store_errors():
@@ -83,6 +103,12 @@ class Clients:
         with store_errors():
             return list(self._clients.find({"state": "alive", "seen": {"$gte": since}}, fields))
 
+    def loads_since(self, since: float) -> list[Document]:
+        """What clients heard of since that time last said of their machines' load."""
+        told = ("load", "containers.cpus_used", "containers.memory_used", "containers.state")
+        with store_errors():
+            return list(self._clients.find({"state": "alive", "seen": {"$gte": since}}, dict.fromkeys(told, 1)))
+
     def totals(self, silent_before: float) -> Document:
         """`alive`, `silent`, and of those alive the `containers` they have and how many of them are `running`."""
         alive = {"$and": [{"$gte": ["$seen", silent_before]}, {"$ne": ["$leaving", True]}]}
@@ -105,10 +131,12 @@ class Clients:
         with store_errors():
             return list(self._clients.find({"state": "alive", "$or": reasons}).sort("seen", -1).limit(limit))
 
-    def watch(self, client: str, seconds: float) -> None:
-        """Someone looks at this client: until `seconds` from now its syncs are asked for at short intervals."""
+    def watch(self, clients: str | Sequence[str], seconds: float) -> None:
+        """Someone looks at this client, or at these: until `seconds` from now their syncs are asked for at short
+        intervals."""
+        watched = {"_id": {"$in": [clients] if isinstance(clients, str) else list(clients)}}
         with store_errors():
-            self._clients.update_one({"_id": client}, [{"$set": {"watched_until": {"$add": [DATABASE_TIME, seconds]}}}])
+            self._quick.update_many(watched, [{"$set": {"watched_until": {"$add": [DATABASE_TIME, seconds]}}}])
 
     def newly_silent(self, before: float) -> list[str]:
         """Clients not heard of since `before` whose leases have not been taken back yet."""
@@ -159,14 +187,41 @@ class Clients:
         with store_errors():
             return [each["_id"] for each in self._clients.find({"token": token, "state": "alive"}, {"_id": 1})]
 
-    def allocate(self, client: str, version: int, allocation: Document) -> bool:
-        """Set the allocation where its version still is `version`."""
+    def allocate(self, changes: Sequence["Given"]) -> int:
+        """Give clients other allocations, each where its version is still the one that was read and, if it is to be
+        given only while it follows its group, where it does; returns to how many."""
         with store_errors():
-            return bool(
-                self._clients.update_one(
-                    {"_id": client, "allocation.version": version}, {"$set": {"allocation": allocation}}
-                ).modified_count
+            return self._clients.bulk_write([each.write() for each in changes], ordered=False).matched_count
+
+    def tag(self, client: str, tags: Sequence[str]) -> Document | None:
+        """Give a client these tags and no others; returns it, None where there is no such client."""
+        with store_errors():
+            return self._clients.find_one_and_update(
+                {"_id": client}, {"$set": {"tags": list(tags)}}, return_document=ReturnDocument.AFTER
             )
+
+    def for_groups(self) -> list[Document]:
+        """All clients that are not retired, with what decides their group and what it gives them."""
+        with store_errors():
+            return list(self._clients.find({"state": "alive"}, _FOR_GROUPS))
+
+    def members(self, group: str, after: str = "", limit: int = 0) -> list[Document]:
+        """The clients of a group that are not retired, in the order of their ids; 0: all of them."""
+        with store_errors():
+            query = {"group": group, "state": "alive", "_id": {"$gt": after}}
+            return list(self._clients.find(query).sort("_id", 1).limit(limit))
+
+    def members_counted(self) -> dict[str, Document]:
+        """By group: how many `members` it has, how many are `following`, and of how many all is `verified`."""
+        counts = {
+            "members": 1,
+            "following": {"$cond": [{"$eq": ["$follows", True]}, 1, 0]},
+            "verified": {"$cond": [VERIFIED, 1, 0]},
+        }
+        group = {"_id": "$group", **{name: {"$sum": value} for name, value in counts.items()}}
+        match = {"state": "alive", "group": {"$gt": ""}}
+        with store_errors():
+            return {each["_id"]: each for each in self._clients.aggregate([{"$match": match}, {"$group": group}])}
 
     def count(self, changes: Sequence[tuple[str, Mapping[str, float], Document]]) -> None:
         """Add (client, counters, fields) to the clients' counts, and set fields."""
@@ -248,6 +303,53 @@ class Clients:
         path = f"counters.jobs.{job}"
         with store_errors():
             self._quick.update_many({path: {"$exists": True}}, {"$unset": {path: ""}})
+
+
+@dataclass(frozen=True)
+class Given:
+    """What one client is to be given."""
+
+    client: str
+    version: int
+    """Of the allocation that it has; the new one has the next."""
+    group: str
+    author: str
+    allocation: Document | None
+    """None: only its group changes."""
+    follows: bool
+    only_followers: bool = False
+
+    def write(self) -> UpdateOne:
+        where: Document = {"_id": self.client, "allocation.version": self.version}
+        if self.only_followers:
+            where["follows"] = True
+        change: Document = {"group": {"$literal": self.group}}
+        if self.allocation is not None:
+            change |= {"allocation": {"$literal": self.allocation}, "author": {"$literal": self.author}}
+            change |= {"wanted_at": DATABASE_TIME, "follows": self.follows}
+        return UpdateOne(where, [{"$set": change}])
+
+
+VERIFIED = {"$and": [{"$eq": ["$way.version", "$allocation.version"]}, {"$gt": ["$way.verified_since", 0]}]}
+"""Whether all of what a client is given now is in force, and was read back."""
+
+_FOR_GROUPS = dict.fromkeys(
+    ("owner", "name", "machine", "ceiling", "tags", "group", "follows", "allocation", "author", "state"), 1
+)
+
+_OF_MACHINE = ("cpus", "memory", "platform")
+"""What of a machine decides its group, and what can be given to it."""
+
+
+def _recast(report: Document) -> Document:
+    """Whether a sync tells of another ceiling, or of another machine, than the client had."""
+    changed: list[Document] = []
+    if "ceiling" in report:
+        changed.append({"$ne": ["$ceiling", {"$literal": report["ceiling"]}]})
+    if "machine" in report:
+        told = report["machine"]
+        changed += [{"$ne": [f"$machine.{each}", {"$literal": told.get(each)}]} for each in _OF_MACHINE]
+    return {"$or": changed}
 
 
 _PAIRS = {"$objectToArray": {"$ifNull": ["$findings", {}]}}

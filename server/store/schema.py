@@ -74,8 +74,14 @@ INDEXES: dict[str, list[IndexModel]] = {
         IndexModel([("request", ASCENDING)], name="request", unique=True),
         # Who came by this enrolment token?
         IndexModel([("token", ASCENDING)], name="token", partialFilterExpression={"token": {"$exists": True}}),
+        # Who belongs to this group?
+        IndexModel([("group", ASCENDING), ("_id", ASCENDING)], name="group"),
         # Who has not been heard of lately?
         IndexModel([("state", ASCENDING), ("seen", ASCENDING)], name="seen"),
+    ],
+    "allocations": [
+        # What was this client given, the newest first?
+        IndexModel([("client", ASCENDING), ("version", DESCENDING)], name="client"),
     ],
     "credentials": [
         # One-time links and tokens end by themselves.
@@ -120,6 +126,14 @@ INDEXES: dict[str, list[IndexModel]] = {
         # Which checks are awaited? Few.
         IndexModel([("at", ASCENDING)], name="asked", partialFilterExpression={"state": "asked"}),
     ],
+    "curves": [
+        # What is known of how this job speeds up?
+        IndexModel([("job", ASCENDING)], name="job"),
+        # Of which curves has more become known? Few.
+        IndexModel([("changed", ASCENDING)], name="changed", partialFilterExpression={"changed": True}),
+    ],
+    # Samples go when they are a week old.
+    "loads": [IndexModel([("until", ASCENDING)], name="until", expireAfterSeconds=0)],
     "images": [IndexModel([("name", ASCENDING), ("created", DESCENDING)], name="name")],
 }
 

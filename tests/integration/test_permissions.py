@@ -53,7 +53,8 @@ OF_ROUTES = {
     " job_running job_stream job_receipt chunk_receipt job_receipts",
     "who sees or runs the job": "job_program job_image",
     "who may change the job": "job_cancel job_retry job_remove",
-    "admins": "client_allocate client_remove client_forgive enrolment_token enrolment_tokens enrolment_token_revoke"
+    "admins": "client_allocate client_follow client_history client_tags groups group group_set group_remove"
+    " group_members client_remove client_forgive enrolment_token enrolment_tokens enrolment_token_revoke"
     " login_link people quota quota_set person_add person_role person_remove person_link person_logout audit",
 }
 RULE_OF = {route: rule for rule, routes in OF_ROUTES.items() for route in routes.split()}

@@ -8,7 +8,9 @@ from pymongo import MongoClient
 
 from dockercomp.protocol.errors import StaleSync, Unauthorized
 from dockercomp.protocol.messages import Failure, Lease
+from dockercomp.protocol.views import AllocationChange
 from server import describing
+from server.allocating import Allocating
 from server.housekeeping import Housekeeping
 from server.settings import Settings
 from server.sources import Sources
@@ -288,6 +290,9 @@ def test_a_job_that_the_pool_cannot_run_says_why(master: Master) -> None:
     third = master.volunteer()
     third.work()
     assert waiting(job) == ""
-    master.store.clients.allocate(third.id, 1, {"version": 2, "containers": 1, "cpus": 1.0, "memory": 16 << 20})
+    document = master.store.clients.by_id(third.id)
+    assert document is not None
+    change = AllocationChange(containers=1, cpus=1.0, memory=16 << 20)
+    Allocating(master.store).allocate(document, change, None, "root")
     assert "and 2 can run this job" in waiting(job)
     assert "needs 256 MiB of memory" in third.work().why_idle
