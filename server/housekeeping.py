@@ -19,6 +19,7 @@ from server.beside import Beside
 from server.closing import Closing
 from server.holding_back import HoldingBack
 from server.jobs import InputsOfJobs
+from server.learning import Learning
 from server.lifecycle import Chunk, Grantee
 from server.lookback import LookBack
 from server.measuring import Measuring
@@ -27,6 +28,7 @@ from server.receipts import Receipts, edition_of
 from server.redoing import Redoing
 from server.reopening import Reopening
 from server.running import RunningJob, able_of, running_job
+from server.sampling import Sampling
 from server.scheduling import Scheduling, grantee
 from server.settings import Settings, read, read_secrets
 from server.sources import Sources
@@ -68,6 +70,7 @@ class Housekeeping:
         self._look_back, self._redoing = LookBack(store), Redoing(store, self._stages)
         self._closing, self._bounds = Closing(store, settings.independent), Stating(store)
         self._measuring = Measuring(store, settings.silent_after_s)
+        self._learning, self._sampling = Learning(store), Sampling(store, settings.silent_after_s)
         self._holding_back = HoldingBack(store, settings.quota)
         self._tidying = Tidying(store, sources, settings)
         seed = read_secrets(settings.home).signing_seed
@@ -100,6 +103,8 @@ class Housekeeping:
             elif job.get("reuse"):
                 self._try("take over earlier results", self._inputs_of_jobs.reuse.take_over, job)
         self._try("measure", self._measuring.measure, running, now)
+        self._try("note how jobs speed up", self._learning.note)
+        self._try("sample how busy clients are", self._sampling.round, now)
         self._try("state how wrong results may be", self._bounds.note, running, now)
         self._try("hold back who is at a quota", self._holding_back.round, running)
         self._try("tidy up", self._tidying.round, now)

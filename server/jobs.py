@@ -16,7 +16,7 @@ from dockercomp.protocol.signing import sign_order
 from dockercomp.protocol.views import SubmitRequest
 from server import plan
 from server.listing import Listing
-from server.reuse import Reuse, recipe
+from server.reuse import MOST_EARLIER, Reuse, recipe
 from server.rights import EVERYTHING, Reach
 from server.running import rules_of
 from server.scientists import Scientists
@@ -147,6 +147,7 @@ class Submission:
             "key": signed.key,
             **self._scientists.check(owner, request, order),
             "recipe": made_by,
+            "learned_from": self._store.jobs.ids_with_recipe(owner, made_by, MOST_EARLIER),
             "open_ranges": [],
             "counters": {},
             **inputs,

@@ -41,6 +41,7 @@ class Removal:
         self._store.chunks.cancel_open(job["_id"])
         self._store.clients.forget_job(job["_id"])
         self._store.jobs.remove(job["_id"])
+        self._store.curves.remove_job(job["_id"])
 
     def due(self, now: float) -> bool:
         """Whether there is anything for free_removed to do."""
@@ -56,6 +57,7 @@ class Removal:
                 self._store.chunks.remove_job(job["_id"])
                 self._store.findings.remove_job(job["_id"])
                 self._store.closings.forget(job["_id"])
+                self._store.curves.remove_job(job["_id"])
                 self._store.jobs.forget(job["_id"])
             _log.info("removed jobs are gone", jobs=len(gone), freed=freed)
         return len(gone)

@@ -27,6 +27,7 @@ from dockercomp.protocol.orders import NUMBER_SPLITS, Independence
 from server import fairness, lifecycle, plan, splitting
 from server.drawing import Draw
 from server.inputs import Inputs
+from server.learning import Learning
 from server.lifecycle import Chunk, Replica
 from server.metrics import Metrics
 from server.pace import Crowd, Situation, call_again_s
@@ -65,6 +66,7 @@ class Sync:
         self._scheduling = Scheduling(store, independent)
         self._draws = draws
         self._verification = Verification(store)
+        self._learning = Learning(store)
         self._stages = Stages(store, inputs.sources)
         self._heartbeat_s = heartbeat_s
         self._crowd = Crowd()
@@ -149,6 +151,7 @@ class Sync:
             allocation=msgspec.convert(client["allocation"], Allocation),
             call_again_s=min(call_again_s(situation), self._heartbeat_s),
             why_idle=_why_idle(want, len(leases), jobs, why_unfit, client),
+            points=self._learning.tell(client, {*request.known_jobs, *(lease.job for lease in leases)}, by_id),
         )
 
     def _choose(
@@ -241,11 +244,12 @@ class Sync:
         ranges: dict[str, list[str]],
         reports: Sequence[ResultReport],
     ) -> bool:
-        """Count what was stored of jobs that run, close the ranges whose chunks now exist, and move on a job that this
-        completed; True where one moved."""
+        """Count what was stored of jobs that run and what it tells of their speed-up, close the ranges whose chunks now
+        exist, and move on a job that this completed; True where one moved."""
         moved = False
         by_id = {job.id: job for job in jobs}
         changes = [change for change in changes if change[0].job in by_id]
+        self._learning.take(client, by_id, changes, reports)
         failed = {after.job for _, after in changes if after.state == "failed"}
         counters = self._verification.count(
             changes,

@@ -105,7 +105,7 @@ class Curve(Message, frozen=True, kw_only=True):
             return 0.0, max(found, width)
         slopes = [(1 / self.free[0] if n == 0 else 0.0) - x / whole for n, x in enumerate(row)]
         variance = sum(x * y * self.covariance[i][j] for i, x in enumerate(slopes) for j, y in enumerate(slopes))
-        spread = quantile(self.freedom) * sqrt(variance) if 0 <= variance < inf else _LARGEST_EXPONENT
+        spread = quantile(self.freedom) * sqrt(max(0.0, variance)) if variance < inf else _LARGEST_EXPONENT
         factor = exp(min(_LARGEST_EXPONENT, spread))
         middle = width * self.free[0] / whole
         return min(found, middle / factor), max(found, min(middle * factor, width))
@@ -121,10 +121,7 @@ class Curve(Message, frozen=True, kw_only=True):
 def fit(points: Iterable[Point]) -> Curve | None:
     """The law that fits best; None where the points are too few to tell, which means: treat all programs alike."""
     known = added(points)
-    if (
-        len({max(point.width, 1.0) for point in known}) < LEAST_WIDTHS
-        or sum(point.runs for point in known) < LEAST_RUNS
-    ):
+    if len(_wide(known)) < LEAST_WIDTHS or sum(point.runs for point in known) < LEAST_RUNS:
         return None
     fits = [found for terms in ((0,), (0, 1), (0, 2), (0, 1, 2)) if (found := _least_squares(known, terms))]
     best = min(fits, key=lambda found: found.criterion, default=None)

@@ -206,6 +206,12 @@ class Jobs:
         with store_errors():
             return list(self._jobs.find(query, _LIGHT).sort("created", -1).limit(limit))
 
+    def ids_with_recipe(self, owner: str, recipe: str, limit: int) -> list[str]:
+        """The owner's newest jobs with this recipe."""
+        query = {"owner": owner, "recipe": recipe}
+        with store_errors():
+            return [found["_id"] for found in self._jobs.find(query, {"_id": 1}).sort("created", -1).limit(limit)]
+
     def begin_after_waiting(self, job: str, change: Document) -> bool:
         """Give a job that waited for others what follows from their results. Once only."""
         with store_errors():
