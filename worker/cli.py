@@ -14,6 +14,7 @@ from dockercomp.machine.configuration import ConfigurationError
 from dockercomp.machine.home import HomeInUseError, lock
 
 from . import describe, logs, settings, status
+from .cli_configure import configure
 from .settings import Settings
 from .volunteer import Control, read_control, write_control
 
@@ -167,6 +168,9 @@ def uninstall(arguments: tuple[str, ...]) -> None:
         )
         sys.exit(1)
     os.execv(program, [str(program), *arguments])  # noqa: S606  (this very Python is about to be removed)
+
+
+main.add_command(configure)
 
 
 def running_pid(home: Path) -> int | None:

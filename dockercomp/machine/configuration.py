@@ -65,14 +65,19 @@ def read(path: Path | None, environ: Mapping[str, str] = os.environ) -> dict[str
 
     Raises ConfigurationError naming the line.
     """
-    values = parse(_text(path), str(path)) if path is not None and path.exists() else {}
-    values.update({key: environ[key] for key in KNOWN_KEYS if key in environ})
-    return {key: value for key, value in values.items() if value != ""}
+    return under(parse(text(path), str(path)) if path is not None and path.exists() else {}, environ)
 
 
-def _text(path: Path) -> str:
+def under(values: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, str]:
+    """A file's values with those of the environment over them; an empty value is none."""
+    found = {**values, **{key: environ[key] for key in KNOWN_KEYS if key in environ}}
+    return {key: value for key, value in found.items() if value != ""}
+
+
+def text(path: Path) -> str:
+    """The file's text. Raises ConfigurationError naming the line that is not UTF-8, OSError where it cannot be read."""
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_bytes().decode()
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise ConfigurationError(
@@ -82,11 +87,15 @@ def _text(path: Path) -> str:
 
 def placed(message: str, path: Path | None) -> str:
     """The message about a value, which begins with its key, with the line of the file that sets it."""
+    there = path is not None and path.exists()
+    return placed_in(message, path.read_text(encoding="utf-8", errors="replace"), path) if path and there else message
+
+
+def placed_in(message: str, text: str, path: Path) -> str:
+    """The same, where `text` is what the file would hold."""
     key = message.partition("=")[0]
-    lines = path.read_text(encoding="utf-8", errors="replace").split("\n") if path is not None and path.exists() else []
-    found = [
-        number for number, line in enumerate(lines, 1) if line.strip().removeprefix("export ").startswith(f"{key}=")
-    ]
+    lines = enumerate(text.split("\n"), 1)
+    found = [number for number, line in lines if line.strip().removeprefix("export ").startswith(f"{key}=")]
     return f"{path}, line {found[-1]}: {message}" if found else message
 
 
