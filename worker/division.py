@@ -7,17 +7,22 @@ How it is divided is the allocation's policy; what a division is, is worker/cpu_
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
-from dockercomp.protocol.messages import Allocation, Ceiling, JobPoints, Priority
+from dockercomp.protocol.messages import Allocation, Ceiling, JobPoints, Policy, Priority
 from dockercomp.protocol.speedup import Curve, fit
 
-from .cpu_plan import LEAST, Program, divide
+from .cpu_plan import LEAST, Program, divide, settled
+from .pinning import Pins
+from .sweeping import REMEMBERED, Sweeps
 
 WEIGHTS: Mapping[Priority, int] = {"low": 256, "normal": 1024, "high": 4096}
 """Of a container against the others on the machine, on the scale of cgroup v1's cpu.shares."""
 LINGER_S = 1.0
 """A container that ended a chunk so short ago counts as one that computes: the next chunk follows mostly."""
+SETTLE_S = 1.0
+"""Between two divisions among the same programs of the same CPU."""
 
 
 @dataclass(frozen=True)
@@ -55,19 +60,40 @@ class Share:
     0 where the time tells nothing, as other containers may use the same CPUs."""
 
 
+@dataclass(frozen=True)
+class _Question:
+    """What a division follows from, but for what is known of speed-ups."""
+
+    policy: Policy
+    law: float
+    """The most that all containers together may have, whatever the admin allocated."""
+    budget: float
+    each: float
+    resting: frozenset[int]
+    programs: tuple[Computing, ...]
+    swept: tuple[tuple[int, float], ...] = ()
+
+
 class Division:
     """`shares` is for one thread alone; `learned` may be called by any."""
 
-    def __init__(self, machine: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._machine, self._clock = machine, clock
+    def __init__(self, machine: float, pins: Pins | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        """`machine` is the number of its CPUs. Without `pins` no container is held to certain CPUs."""
+        self._machine, self._pins, self._clock = machine, pins, clock
         self._curves: dict[tuple[str, int], Curve | None] = {}
-        self._last: dict[int, tuple[Computing, float]] = {}
+        self._sweeps = Sweeps()
+        self._busy: dict[int, tuple[Computing, float]] = {}
+        """Who computes, and when it was last seen to."""
+        self._question: _Question | None = None
+        self._plan: dict[int, float] = {}
+        self._changed = -math.inf
 
     def learned(self, points: Iterable[JobPoints]) -> None:
         """What the pool knows of how jobs speed up."""
-        found = {(known.job, known.stage): fit(known.points) for known in points}
-        if found:
-            self._curves = {**self._curves, **found}
+        known = list(points)
+        self._sweeps.learned(known)
+        fits = {(job.job, job.stage): fit(job.points) for job in known}
+        self._curves = dict(list({**self._curves, **fits}.items())[-REMEMBERED:])
 
     def shares(
         self, allowed: Allocation, ceiling: Ceiling, idle: Sequence[int], computing: Sequence[Computing]
@@ -76,39 +102,158 @@ class Division:
         ended or its container went, when the allocation or the ceiling changed, and about once a second."""
         now = self._clock()
         programs, resting = self._lingering(now, idle, computing)
-        law = min(ceiling.cpus, self._machine)
-        budget = min(allowed.containers * allowed.cpus, law)
-        weight = WEIGHTS[allowed.priority]
-        plan = dict.fromkeys(resting, LEAST)
-        left = max(LEAST, budget - LEAST * len(resting))
-        if allowed.policy == "fixed":
-            each = min(allowed.cpus, law / max(1, len(programs) + len(resting)))
-            plan = dict.fromkeys([*resting, *(program.slot for program in programs)], each)
-        elif programs:
-            wanting = [Program(str(p.slot), least=p.least, most=max(p.least, p.most)) for p in programs]
-            plan |= {int(name): cpus for name, cpus in divide("equal", left, wanting).items()}
-        most = {program.slot: program.most for program in programs}
-        return {
-            slot: Share(
-                cpus=_floored(cpus),
-                weight=weight,
-                width=(width := max(1, min(round(cpus), math.ceil(most.get(slot, math.inf))) if cpus >= 1 else 1)),
-                had=min(cpus, width),
-            )
-            for slot, cpus in plan.items()
-        }
+        law = max(LEAST, min(ceiling.cpus, self._machine))
+        question = _Question(
+            policy=allowed.policy,
+            law=law,
+            budget=max(LEAST, min(allowed.containers * allowed.cpus, law)),
+            each=allowed.cpus,
+            resting=frozenset(resting),
+            programs=tuple(replace(program, chunk="") for program in programs),
+        )
+        together = self._together(question) if question.policy == "overcommit" else None
+        if question.policy == "overcommit" and together is None:
+            question = replace(question, policy="equal")
+        if together is None:
+            question = replace(question, swept=self._swept(question, computing))
+            self._follow(question, now)
+            cpusets = self._pins.sets(self._plan, resting) if self._pins else {}
+            return self._shares(question, self._plan, cpusets, WEIGHTS[allowed.priority])
+        self._question, self._plan = question, _overcommitted(question)
+        return self._shares(question, self._plan, dict.fromkeys(self._plan, together), WEIGHTS[allowed.priority])
 
     def _lingering(
         self, now: float, idle: Sequence[int], computing: Sequence[Computing]
     ) -> tuple[list[Computing], list[int]]:
         found = {program.slot: (program, now) for program in computing}
         for slot in idle:
-            last = self._last.get(slot)
-            if last and now - last[1] < LINGER_S:
+            last = self._busy.get(slot)
+            if last and now - last[1] < LINGER_S and slot not in found:
                 found[slot] = last
-        self._last = found
-        return [program for program, _ in found.values()], [slot for slot in idle if slot not in found]
+        self._busy = found
+        programs = sorted((program for program, _ in found.values()), key=lambda program: program.slot)
+        return programs, [slot for slot in idle if slot not in found]
+
+    # --- widths ---
+
+    def _follow(self, question: _Question, now: float) -> None:
+        """At once where something else is asked; else if it is worth it, and not more often than each SETTLE_S."""
+        if question == self._question and now - self._changed < SETTLE_S:
+            return
+        plan = self._divided(question)
+        if question == self._question and question.policy == "curve":
+            wanting = self._wanting(question)
+            old, new = ({p.name: widths[int(p.name)] for p in wanting} for widths in (self._plan, plan))
+            if settled(wanting, old, new) is old:
+                plan = self._plan
+        if plan != self._plan:
+            self._plan, self._changed = plan, now
+        self._question = question
+
+    def _divided(self, question: _Question) -> dict[int, float]:
+        if question.policy == "fixed":
+            plan = _fixed(question)
+            return plan | dict(question.swept)
+        plan = dict.fromkeys(question.resting, LEAST) | dict(question.swept)
+        wanting = self._wanting(question)
+        if wanting:
+            left = max(LEAST, question.budget - sum(plan.values()))
+            policy: Literal["equal", "curve"] = "curve" if question.policy == "curve" else "equal"
+            plan |= {int(name): cpus for name, cpus in divide(policy, left, _fitting(left, wanting)).items()}
+        return plan
+
+    def _wanting(self, question: _Question) -> list[Program]:
+        """The programs that the policy divides among."""
+        swept = dict(question.swept)
+        weighed = question.policy == "curve"
+        return [
+            Program(
+                name=str(program.slot),
+                curve=self._curves.get((program.job, program.stage)) if weighed else None,
+                least=program.least,
+                most=max(program.least, program.most, LEAST),
+                weight=_preference(program.priority) if weighed else 1.0,
+            )
+            for program in question.programs
+            if program.slot not in swept
+        ]
+
+    def _swept(self, question: _Question, computing: Sequence[Computing]) -> tuple[tuple[int, float], ...]:
+        sweeping = [program for program in computing if program.sweep]
+        if not sweeping:
+            self._sweeps.assigned((), {}, question.budget)
+            return ()
+        fair = self._divided(replace(question, policy="fixed" if question.policy == "fixed" else "equal"))
+        return tuple(sorted(self._sweeps.assigned(sweeping, fair, question.budget).items()))
+
+    # --- CPUs ---
+
+    def _together(self, question: _Question) -> str | None:
+        """The cpuset of all containers that overcommit, which alone holds them to the ceiling; None where they must be
+        divided after all. A fraction of a CPU cannot be had that way and is left."""
+        count = math.floor(question.budget + 1e-6)
+        if count >= self._machine:
+            if self._pins:
+                self._pins.none()
+            return ""
+        return self._pins.together(count) if self._pins and count else None
+
+    def _shares(
+        self, question: _Question, plan: Mapping[int, float], cpusets: Mapping[int, str], weight: int
+    ) -> dict[int, Share]:
+        most = {program.slot: max(program.most, program.least) for program in question.programs}
+        priority = {program.slot: program.priority for program in question.programs}
+        apart = question.policy != "overcommit" or len(question.programs) < 2
+        found = {}
+        for slot, cpus in plan.items():
+            quota = _floored(cpus)
+            width = _told(quota, most.get(slot, math.inf))
+            heavier = _preference(priority.get(slot, 0)) if question.policy == "overcommit" else 1.0
+            found[slot] = Share(
+                cpus=quota,
+                cpuset=cpusets.get(slot, ""),
+                weight=max(2, min(262144, round(weight * heavier))),
+                width=width,
+                had=min(quota, width) if apart else 0.0,
+            )
+        return found
+
+
+def _fixed(question: _Question) -> dict[int, float]:
+    """Each its own, used or not. While containers still drain there are more than are allocated: the ceiling holds."""
+    slots = [*question.resting, *(program.slot for program in question.programs)]
+    return {slot: max(LEAST, min(question.each, question.law / len(slots))) for slot in slots}
+
+
+def _overcommitted(question: _Question) -> dict[int, float]:
+    """Each as much as it can use of all; the kernel divides. Idle ones keep it, as they use none."""
+    whole = max(1.0, math.floor(question.budget + 1e-6))
+    plan = dict.fromkeys(question.resting, whole)
+    return plan | {p.slot: max(LEAST, min(whole, max(p.least, p.most))) for p in question.programs}
+
+
+def _fitting(cpus: float, programs: Sequence[Program]) -> list[Program]:
+    """The programs with least widths that fit into so many CPUs together: where theirs do not, what each wants beyond
+    LEAST is lowered alike, since the ceiling is law."""
+    wanted = [max(LEAST, program.least) - LEAST for program in programs]
+    room = max(0.0, cpus - LEAST * len(programs))
+    if sum(wanted) <= room:
+        return list(programs)
+    part = room / sum(wanted)
+    return [replace(program, least=LEAST + more * part) for program, more in zip(programs, wanted, strict=True)]
+
+
+def _preference(priority: int) -> float:
+    """-100 … 100 to a quarter … four times."""
+    return float(2.0 ** (max(-100, min(100, priority)) / 50))
+
+
+def _told(quota: float, most: float) -> int:
+    """The whole number of CPUs that comes closest to a quota, as far as the job can use them."""
+    width = math.floor(quota + 0.5)
+    return max(1, width if width <= most else math.ceil(most))
 
 
 def _floored(cpus: float) -> float:
+    """Down to thousandths, so that the sum stays below the whole."""
     return max(LEAST, math.floor(cpus * 1000 + 1e-6) / 1000)
