@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from bench.peers import chosen
-from bench.rows import Row, show, write
+from bench.rows import Measured, Row, show, write
 
 OPTIONS: dict[str, tuple[str, ...]] = {
     "dispatch": (),
@@ -16,9 +16,9 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "job": ("size",),
     "scaling": (),
     "trust": ("quick",),
+    "mix": ("k", "seed", "quick"),
 }
-"""The benchmarks, each a module with `rows(runs, peers, **options)`, and the options of its own. One that draws or
-lists more than its rows has `save(path, rows)`, which writes it beside `path`."""
+"""The benchmarks, each a module with `rows(runs, peers, **options)`, and the options of its own."""
 NAMES = tuple(OPTIONS)
 
 
@@ -58,13 +58,12 @@ def main(name: str, peers: str, runs: int, output: Path | None, **options: Any) 
     for bench in NAMES if name == "all" else (name,):
         module = importlib.import_module(f"bench.{bench}")
         given = {option: options[option] for option in OPTIONS[bench] if options[option]}
-        rows: list[Row] = module.rows(runs, beside, **given)
-        show(rows)
+        found: Measured | list[Row] = module.rows(runs, beside, **given)
+        measured = found if isinstance(found, Measured) else Measured(found)
+        show(measured.rows)
         if output is not None:
             path = output / f"{bench}.json" if name == "all" else output
-            write(path, bench, rows)
-            if hasattr(module, "save"):
-                module.save(path, rows)
+            write(path, bench, measured.rows, measured.files)
     sys.stdout.flush()
 
 

@@ -3,18 +3,16 @@
 import math
 from collections.abc import Callable, Sequence
 from html import escape
-from pathlib import Path
 
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM, _EDGE = 480, 360, 70, 50, 20
 
 Point = tuple[float, float]
 
 
-def write(path: Path, title: str, points: Sequence[Point]) -> None:
-    """Write `path` with the suffixes .svg and .csv; `points` are workers and seconds, fewest workers first."""
+def files(title: str, points: Sequence[Point]) -> dict[str, str]:
+    """As .svg and .csv; `points` are workers and seconds, fewest workers first."""
     lines = [f"{workers:g},{seconds:g}" for workers, seconds in points]
-    path.with_suffix(".csv").write_text("\n".join(["workers,seconds", *lines, ""]), encoding="utf-8")
-    path.with_suffix(".svg").write_text(svg(title, points), encoding="utf-8")
+    return {".svg": svg(title, points), ".csv": "\n".join(["workers,seconds", *lines, ""])}
 
 
 def svg(title: str, points: Sequence[Point]) -> str:

@@ -3,8 +3,8 @@
 import json
 import platform
 import statistics
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import psutil
@@ -20,6 +20,14 @@ class Row:
     min: float
     max: float
     runs: int
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a benchmark gives that has more to show than its rows. `files`: texts to write beside them, by suffix."""
+
+    rows: list[Row]
+    files: Mapping[str, str] = field(default_factory=dict)
 
 
 def row(system: str, variant: str, metric: str, unit: str, values: Sequence[float], *, digits: int = 3) -> Row:
@@ -50,8 +58,10 @@ def _figure(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
-def write(path: Path, bench: str, rows: Sequence[Row]) -> None:
-    """The file that others read."""
+def write(path: Path, bench: str, rows: Sequence[Row], files: Mapping[str, str] | None = None) -> None:
+    """The file that others read, and `files` beside it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     document = {"bench": bench, "machine": machine(), "rows": [asdict(found) for found in rows]}
     path.write_text(json.dumps(document, indent=1), encoding="utf-8")
+    for suffix, text in (files or {}).items():
+        path.with_suffix(suffix).write_text(text, encoding="utf-8")

@@ -8,11 +8,10 @@ chunks, with simulated clients.
 import time
 from collections import defaultdict
 from collections.abc import Sequence
-from pathlib import Path
 
 from bench import curve, simulated, sleeping
 from bench.installation import Installation, installed
-from bench.rows import Row, row
+from bench.rows import Measured, Row, row
 from dockercomp.protocol.transport import Connection
 from dockercomp.protocol.views import JobView
 
@@ -27,14 +26,15 @@ _BATCH = 100
 _START_S = 300
 
 
-def rows(runs: int, peers: Sequence[str] = ()) -> list[Row]:
+def rows(runs: int, peers: Sequence[str] = ()) -> Measured:
     """Time and efficiency for each number of workers, and the cost of very many chunks. There are no peers."""
     with installed() as installation:
         installation.push_image()
         found = _curve(installation, runs)
+    drawn = curve.files(f"{CHUNKS} chunks of {CHUNK_S:g} s", points(found))
     with installed() as installation:
         simulated.register_image(installation)
-        return found + _many_chunks(installation, runs)
+        return Measured(found + _many_chunks(installation, runs), drawn)
 
 
 # --- workers -------------------------------------------------------------------------------------------------------
@@ -69,11 +69,6 @@ def points(rows: Sequence[Row]) -> list[tuple[float, float]]:
     """Workers and seconds, of the rows."""
     walls = {found.variant: found.median for found in rows if found.metric == "wall_s"}
     return [(workers, walls[_named(workers)]) for workers in WORKERS]
-
-
-def save(path: Path, rows: Sequence[Row]) -> None:
-    """The curve, beside the rows."""
-    curve.write(path, f"{CHUNKS} chunks of {CHUNK_S:g} s", points(rows))
 
 
 def _named(workers: int) -> str:

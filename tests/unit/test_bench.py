@@ -74,7 +74,8 @@ def test_ratios_are_printed_against_every_peer(capsys: pytest.CaptureFixture[str
 
 
 def test_the_scaling_curve_is_a_picture_and_a_table(tmp_path: Path) -> None:
-    curve.write(tmp_path / "scaling.json", "a & b", [(1, 80.0), (2, 41.0), (4, 21.0), (8, 11.0)])
+    drawn = curve.files("a & b", [(1, 80.0), (2, 41.0), (4, 21.0), (8, 11.0)])
+    write(tmp_path / "scaling.json", "scaling", [row("a", "b", "c", "s", [1.0])], drawn)
     assert (tmp_path / "scaling.csv").read_text().splitlines()[1:] == ["1,80", "2,41", "4,21", "8,11"]
     picture = ET.fromstring((tmp_path / "scaling.svg").read_text())
     assert len(picture.findall("{*}circle")) == 4
