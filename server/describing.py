@@ -129,7 +129,7 @@ def chunk(found: Chunk, job: Document) -> ChunkView:
 def client(document: Document, now: float, silent_after_s: float) -> ClientView:
     """A client as it was last heard of; `now` is the database's time."""
     ago = max(0.0, now - document["seen"])
-    silent = ago > silent_after_s
+    silent = ago - document.get("patience", 0.0) > silent_after_s
     state: Literal["alive", "silent", "retired"] = (
         "retired" if document["state"] == "retired" else "silent" if silent or document.get("leaving") else "alive"
     )

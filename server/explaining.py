@@ -141,7 +141,8 @@ class Explaining:
     def _client(self, client: Document, only_owner: str) -> Explanation:
         jobs = [running_job(document) for document in self._store.jobs.running(_MOST_JOBS, only_owner)]
         fit = [(job.id, unfit(job, client, platform_of(client))) for job in jobs]
-        silent = client["seen"] < self._store.duties.read_now() - self._silent_after_s or bool(client.get("leaving"))
+        expected = client["seen"] + client.get("patience", 0.0)
+        silent = expected < self._store.duties.read_now() - self._silent_after_s or bool(client.get("leaving"))
         counters = client.get("counters", {})
         facts = [
             f"name {client['name']}, owner {client['owner']}",

@@ -14,9 +14,11 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from dockercomp.protocol.errors import Unavailable
-from server import lifecycle
+from server import lifecycle, pausing
+from server.allocating import Allocating
 from server.beside import Beside
 from server.closing import Closing
+from server.grouping import Grouping
 from server.holding_back import HoldingBack
 from server.jobs import InputsOfJobs
 from server.learning import Learning
@@ -72,6 +74,7 @@ class Housekeeping:
         self._measuring = Measuring(store, settings.silent_after_s)
         self._learning, self._sampling = Learning(store), Sampling(store, settings.silent_after_s)
         self._holding_back = HoldingBack(store, settings.quota)
+        self._grouping = Grouping(store, Allocating(store))
         self._tidying = Tidying(store, sources, settings)
         seed = read_secrets(settings.home).signing_seed
         self._receipts, self._stating_results = Receipts(store, sources, seed, settings.url), Beside("receipts")
@@ -119,6 +122,7 @@ class Housekeeping:
             self._last_sweep = now
             self._try("sweep overdue leases", self._sweep, [job["_id"] for job in running], now)
             self._try("sum up what owners' clients did", self._store.clients.sum_up_owners)
+            self._try("give members what their group gives", self._grouping.settle_unsettled)
 
     def _try(self, duty: str, act: Callable[..., object], *arguments: object) -> None:
         try:
@@ -193,8 +197,9 @@ class Housekeeping:
     def _sweep(self, jobs: list[str], now: float) -> None:
         """End leases that nobody else would: granted by a sync that outlived its client, or past their deadline."""
         gone = self._store.clients.lately_gone(now - self._settings.silent_after_s)
-        overdue = self._store.chunks.with_overdue_leases(jobs, now, gone, limit=1000)
-        self._count_late(self._change(overdue, lambda chunk: _end_overdue(chunk, now, set(gone))))
+        paused = self._store.clients.lately_paused(now - pausing.LONGEST_S)  # their own syncs look at their leases
+        overdue = self._store.chunks.with_overdue_leases(jobs, now, gone, limit=1000, paused=paused)
+        self._count_late(self._change(overdue, lambda chunk: _end_overdue(chunk, now, set(gone), set(paused))))
         if overdue:
             _log.info("overdue leases ended", chunks=len(overdue))
 
@@ -214,9 +219,9 @@ def _who_may(chunk: Chunk, seekers: list[Grantee]) -> list[str]:
     return [each.client for each in seekers if lifecycle.may_join(chunk, each)]
 
 
-def _end_overdue(chunk: Chunk, now: float, gone: set[str]) -> Chunk:
+def _end_overdue(chunk: Chunk, now: float, gone: set[str], paused: set[str]) -> Chunk:
     for replica in chunk.replicas:
-        if replica.deadline < now or replica.client in gone:
+        if (replica.deadline < now and replica.client not in paused) or replica.client in gone:
             chunk = lifecycle.release(chunk, replica.lease).chunk
     return chunk
 

@@ -21,21 +21,26 @@ _READ_BACK: tuple[Part, ...] = ("cpus", "memory")
 
 @dataclass(frozen=True)
 class Standing:
-    """What a worker's word on its allocation comes to."""
+    """What a sync's word on the allocation that its worker has comes to."""
 
+    version: int
     applied: bool
+    """No part waits or failed."""
     verified: bool
+    """What can be read back was, and is as planned."""
     drifted: str = ""
+    """What was found changed by somebody else, and put right."""
 
 
 def standing(applied: AppliedAllocation, containers: int) -> Standing:
     """`containers`: how many the client has. Nothing is verified where nothing was read back."""
     if not applied.parts:
-        return Standing(applied=True, verified=applied.verified and containers > 0)
+        return Standing(applied.version, applied=True, verified=applied.verified and containers > 0)
     done = all(part.state in ("applied", "verified") for part in applied.parts)
     read = any(part.state == "verified" for part in applied.parts)
     drifted = [part.why for part in applied.parts if part.why.startswith(PUT_RIGHT)]
-    return Standing(applied=done, verified=done and read and applied.verified, drifted=drifted[0] if drifted else "")
+    verified = done and read and applied.verified
+    return Standing(applied.version, done, verified, drifted[0] if drifted else "")
 
 
 def progress(client: Document, applied: AppliedAllocation | None, now: float) -> Progress:

@@ -62,9 +62,10 @@ def of_client(client: Document, silent: bool, jobs: Sequence[tuple[str, str]]) -
     if silent:
         return "it is silent: switched off, stopped or cut off; on the machine, try: dockercomp-worker status"
     if client["allocation"].get("paused"):
-        return "it is paused by the admin: resume it on its page"
+        return f"it is paused by the admin: resume it on its page, or: dockercomp allocate {client['_id']} --resume"
     if client["allocation"]["containers"] < 1:
-        return "it is given no containers: give it some on its page"
+        some = f"dockercomp allocate {client['_id']} --containers N"
+        return f"it is given no containers: give it some on its page, or: {some}"
     if client.get("held"):
         return f"it works: it holds {client['held']} chunks"
     if not jobs:

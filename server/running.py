@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 import msgspec
 
 from dockercomp.protocol.orders import NUMBER_SPLITS, JobSpec
-from server import blame, dealing, lifecycle, trust, wants
+from server import blame, dealing, lifecycle, pausing, trust, wants
 from server.dealing import Pool
 from server.lifecycle import Chunk, Rules
 from server.reputations import refusal
@@ -113,11 +114,8 @@ def unfit(job: RunningJob, client: Document, platform: str) -> str:
     """Why this client cannot run the job, in one sentence; empty where it can."""
     if only_people(job):
         return f"job {job.id} asks people, not machines"
-    allocation = client.get("applied") or client["allocation"]
-    need = job.spec.resources.memory
-    if allocation["memory"] < need:
-        given = allocation["memory"]
-        return f"job {job.id} needs {need >> 20} MiB of memory a container, this client has {given >> 20} MiB"
+    if why := paused(client) or not_given(job, client):
+        return why
     if job.document["image"]["platform"] != platform:
         return f"job {job.id} needs {job.document['image']['platform']}, this client is {platform}"
     if job.spec.verify.same_cpu and not (client.get("machine") or {}).get("cpu_kind"):
@@ -130,6 +128,43 @@ def unfit(job: RunningJob, client: Document, platform: str) -> str:
     if job.id in refused:
         return f"this client refuses job {job.id}: {refused[job.id]}"
     return fault(client, job.id)
+
+
+def paused(client: Document) -> str:
+    """That an admin has paused a client, and the way out; empty where not."""
+    if not client["allocation"].get("paused"):
+        return ""
+    return f"paused by the admin: resume it on its page, or: dockercomp allocate {client['_id']} --resume"
+
+
+def not_given(job: RunningJob, client: Document) -> str:
+    """Why what a client is given does not do for a job, and the way out; empty where it does."""
+    allocation = client.get("applied") or client["allocation"]
+    patterns = client["allocation"].get("jobs") or []
+    if not any(fnmatchcase(name, each) for each in patterns for name in (job.id, job.spec.name)) and patterns:
+        return f"this client is given jobs {', '.join(patterns)} only: the admin can add {job.spec.name} on its page"
+    need, given = job.spec.resources.memory, allocation["memory"]
+    if given < need:
+        return f"job {job.id} needs {need >> 20} MiB of memory a container, this client has {given >> 20} MiB"
+    least, width = job.spec.resources.least_cpus, width_of(client)
+    if width + 0.001 < least:
+        return f"job {job.id} needs {least:g} CPUs a container (least_cpus), this client can give one {width:g}"
+    return ""
+
+
+def width_of(client: Document) -> float:
+    """CPUs that one container of a client may come to have: its own, or all where they are divided among those that
+    compute."""
+    allocation = client.get("applied") or client["allocation"]
+    fixed = client["allocation"].get("policy", "fixed") == "fixed"
+    return float(allocation["cpus"] * (1 if fixed else max(1, allocation["containers"])))
+
+
+def ends(job: RunningJob | None, client: Document, deadline: float) -> float:
+    """When a lease of that deadline ends which this client has: pauses make it longer, as far as its job runs."""
+    if job is None or not client.get("pauses"):
+        return deadline
+    return pausing.extended(deadline, job.granted(deadline), client["pauses"], client["seen"])
 
 
 def fault(client: Document, job: str) -> str:
@@ -161,9 +196,8 @@ def counted_of(client: Document, job: str) -> Counted:
 
 
 def able_of(job: RunningJob, pool: Sequence[Document]) -> list[Document]:
-    """Those of the clients that can run the job now: none that an admin has paused."""
-    awake = (client for client in pool if not client["allocation"].get("paused"))
-    return [client for client in awake if not unfit(job, client, platform_of(client))]
+    """Those of the clients that can run the job now."""
+    return [client for client in pool if not unfit(job, client, platform_of(client))]
 
 
 def able(job: RunningJob, pool: Sequence[Document]) -> list[str]:

@@ -11,6 +11,7 @@ from contextlib import suppress
 
 import msgspec
 
+from dockercomp import __version__
 from dockercomp.protocol.errors import NotFound, ProtocolUnsupported, StaleSync, Unauthorized
 from dockercomp.protocol.messages import (
     INLINE_LIMIT,
@@ -25,18 +26,21 @@ from dockercomp.protocol.messages import (
 )
 from dockercomp.protocol.orders import NUMBER_SPLITS, Independence
 from server import fairness, lifecycle, plan, splitting
+from server.allocating import Allocating
 from server.drawing import Draw
 from server.inputs import Inputs
 from server.learning import Learning
 from server.lifecycle import Chunk, Replica
 from server.metrics import Metrics
-from server.pace import Crowd, Situation, call_again_s
-from server.running import RunningJob, platform_of, running_job, stages_of, unfit
+from server.pace import Crowd, Situation, call_again_s, longest_s
+from server.progress import standing
+from server.running import RunningJob, ends, paused, platform_of, running_job, stages_of, unfit
 from server.scheduling import Scheduling, beside
 from server.stages import Stages
 from server.store import Store
 from server.store.connection import Document
 from server.store.streams import Told
+from server.store.way import STEPS
 from server.verification import Intake, Verification
 from server.wants import allowed_by
 
@@ -67,6 +71,7 @@ class Sync:
         self._draws = draws
         self._verification = Verification(store)
         self._learning = Learning(store)
+        self._allocating = Allocating(store)
         self._stages = Stages(store, inputs.sources)
         self._heartbeat_s = heartbeat_s
         self._crowd = Crowd()
@@ -80,13 +85,7 @@ class Sync:
             )
         phase = self._metrics.phase
         with phase("renew the client"):
-            client = self._store.clients.heard(
-                client_id, secret_hash, request.session, request.seq, _report_of(request, address)
-            )
-        if client is None:
-            raise Unauthorized("unknown client, wrong secret, or retired: enrol again with an enrolment token")
-        if client["stale"]:
-            raise StaleSync(f"sync {request.seq} is older than the last one answered")
+            client = self._renew(client_id, secret_hash, request, address)
         sync = f"{client_id}/{request.session}/{request.seq}"
         with phase("read running jobs"):
             jobs = self._jobs_for(client, request)
@@ -103,12 +102,12 @@ class Sync:
                 client_id, [r for r in reports if r.lease not in corrupted], mine, durable, intake, draw.check
             )
             self._verification.refuse(client_id, corrupted, mine, intake)
-            again = self._end_leases(client, request, mine, intake, sync)
+            again = self._end_leases(client, request, mine, intake, by_id, sync)
 
         want = 0 if request.leaving or client["repeat"] else _bounded_want(request)
         fit, why_unfit = self._fit_jobs(client, jobs)
-        if client["allocation"].get("paused"):
-            want, why_unfit = 0, "paused by the admin"
+        if why := paused(client):
+            want, why_unfit = 0, why
         with phase("choose open chunks"):
             granted = self._choose(client, fit, want, draw.canaries(reports), set(intake.changes), sync)
         changes = [*intake.changes.values(), *granted]
@@ -138,7 +137,9 @@ class Sync:
             watched=_watched(client),
             idle=not jobs or len(leases) < want,
             moved=moved,
-            crowd=self._crowd.heard(client_id, time.monotonic()),
+            crowd=self._crowd.heard(
+                client_id, time.monotonic(), lambda: self._store.clients.count_alive(client["seen"])
+            ),
         )
         return SyncAnswer(
             protocol=PROTOCOL,
@@ -149,10 +150,39 @@ class Sync:
             cancelled=_cancelled(request, mine, intake, set(by_id)),
             closed_jobs=closed,
             allocation=msgspec.convert(client["allocation"], Allocation),
-            call_again_s=min(call_again_s(situation), self._heartbeat_s),
+            call_again_s=call_again_s(situation),
             why_idle=_why_idle(want, len(leases), jobs, why_unfit, client),
             points=self._learning.tell(client, {*request.known_jobs, *(lease.job for lease in leases)}, by_id),
+            worker_version=__version__,
         )
+
+    def _renew(self, client_id: str, secret_hash: str, request: SyncRequest, address: str) -> Document:
+        """The client as it is now, heard of once more, and with what it is given now."""
+        client = self._store.clients.heard(
+            client_id,
+            secret_hash,
+            request.session,
+            request.seq,
+            _report_of(request, address),
+            told=standing(request.applied, len(request.containers)) if request.applied else None,
+            paused=any(container.state == "paused" for container in request.containers),
+            patience=max(0.0, longest_s(self._crowd.size) - self._heartbeat_s),
+        )
+        if client is None:
+            raise Unauthorized("unknown client, wrong secret, or retired: enrol again with an enrolment token")
+        if client["stale"]:
+            raise StaleSync(f"sync {request.seq} is older than the last one answered")
+        return self._given(client)
+
+    def _given(self, client: Document) -> Document:
+        """The client with what it is given now: another allocation where what it allows changed and it follows its
+        group; and its history written down where a sync brought it on. In most syncs there is neither."""
+        if client["recast"] and self._allocating.settle([client], self._allocating.groups()):
+            now = self._store.clients.by_id(client["_id"]) or client
+            client = client | {key: now[key] for key in ("allocation", "group") if key in now}
+        if any(client["way"].get(step) == client["seen"] for step in STEPS):
+            self._store.allocations.record([client["_id"]])
+        return client
 
     def _choose(
         self,
@@ -193,7 +223,13 @@ class Sync:
         return {chunk.id: chunk for chunk in self._store.chunks.of_client(client_id, reported)}
 
     def _end_leases(
-        self, client: Document, request: SyncRequest, mine: dict[str, Chunk], intake: Intake, sync: str
+        self,
+        client: Document,
+        request: SyncRequest,
+        mine: dict[str, Chunk],
+        intake: Intake,
+        jobs: Mapping[str, RunningJob],
+        sync: str,
     ) -> list[Chunk]:
         """Take back earlier leases that the client does not name any more, and those past their deadline; leases
         granted by this very sync, whose answer was lost, are given again."""
@@ -203,7 +239,7 @@ class Sync:
             for replica in chunk.replicas:
                 if replica.client != client["_id"] or replica.state not in lifecycle.LIVE:
                     continue
-                if replica.deadline >= client["seen"]:
+                if ends(jobs.get(chunk.job), client, replica.deadline) >= client["seen"]:
                     if replica.lease in named:
                         continue
                     if replica.sync == sync:
@@ -280,7 +316,7 @@ class Sync:
             job=chunk.job,
             stage=chunk.stage,
             index=chunk.index,
-            deadline_s=max(0.0, replica.deadline - client["seen"]),
+            deadline_s=max(0.0, ends(job, client, replica.deadline) - client["seen"]),
         )
         split = job.spec.input
         if chunk.stage == 0 and split.split in NUMBER_SPLITS:
@@ -350,6 +386,7 @@ def _report_of(request: SyncRequest, address: str) -> Document:
         "leaving": request.leaving,
         "refused_jobs": msgspec.to_builtins(request.refused_jobs),
         "held": len(request.held),
+        "problems": list(request.problems),
     }
     for key, value in (("applied", request.applied), ("machine", request.machine), ("ceiling", request.ceiling)):
         if value is not None:
@@ -358,7 +395,7 @@ def _report_of(request: SyncRequest, address: str) -> Document:
 
 
 def _watched(client: Document) -> bool:
-    """Whether an admin has this client's page open."""
+    """Whether an admin has a page open on which this client is."""
     return bool(client.get("watched_until", 0.0) > client["seen"])
 
 

@@ -25,6 +25,7 @@ def order_of(spec: JobSpec, pin: ImagePin, program: str, job: str = "") -> JobOr
         parameters=spec.input.parameters,
         setup=spec.setup,
         resources=spec.resources,
+        priority=spec.priority,
         wants=spec.wants,
         environment=spec.environment,
     )

@@ -135,9 +135,13 @@ class Chunks:
             found = self._chunks.find_one(query, {"replicas.$": 1})
         return int(found["replicas"][0]["size"]) if found else None
 
-    def with_overdue_leases(self, jobs: Sequence[str], now: float, clients: Sequence[str], limit: int) -> list[Chunk]:
-        """Open chunks with a lease past its deadline, or of one of `clients`. Looks at every open chunk of `jobs`."""
-        over = {"$or": [{"deadline": {"$lt": now}}, {"client": {"$in": list(clients)}}]}
+    def with_overdue_leases(
+        self, jobs: Sequence[str], now: float, clients: Sequence[str], limit: int, paused: Sequence[str] = ()
+    ) -> list[Chunk]:
+        """Open chunks with a lease past its deadline, but of those of `paused`, or of one of `clients`. Looks at every
+        open chunk of `jobs`."""
+        late = {"deadline": {"$lt": now}, "client": {"$nin": list(paused)}}
+        over = {"$or": [late, {"client": {"$in": list(clients)}}]}
         lease = {"state": {"$in": ["leased", "committed"]}, **over}
         query = {"state": "open", "job": {"$in": list(jobs)}, "replicas": {"$elemMatch": lease}}
         return self._find(query, limit=limit)

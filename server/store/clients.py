@@ -7,8 +7,10 @@ from pymongo import ReturnDocument, UpdateOne
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
+from server.progress import Standing
+
 from .connection import DATABASE_TIME, QUICK, Document, store_errors
-from .way import Told, drifted_after, pauses_after, way_after
+from .way import drifted_after, pauses_after, way_after
 
 _COUNTED = ("agreed", "wrong", "faults", "late")
 """What a client's reputation is made of."""
@@ -43,7 +45,7 @@ class Clients:
         seq: int,
         report: Document,
         *,
-        told: Told | None = None,
+        told: Standing | None = None,
         paused: bool = False,
         patience: float = 0.0,
     ) -> Document | None:
@@ -97,11 +99,11 @@ class Clients:
             return list(self._clients.find({"_id": {"$gt": after}}).sort("_id", 1).limit(limit))
 
     def alive_since(self, since: float) -> list[Document]:
-        """Clients heard of since that time: what the pool can do now."""
+        """Clients that are not silent, by what was expected of them then: what the pool can do now."""
         told = ("owner", "name", "allocation", "applied", "machine", "refused_jobs", "session", "address", "token")
         fields = dict.fromkeys((*told, "trusted", "findings", "counters.jobs", "ceiling.allows"), 1)
         with store_errors():
-            return list(self._clients.find({"state": "alive", "seen": {"$gte": since}}, fields))
+            return list(self._clients.find({"state": "alive", **_heard_since(since)}, fields))
 
     def loads_since(self, since: float) -> list[Document]:
         """What clients heard of since that time last said of their machines' load."""
@@ -109,9 +111,20 @@ class Clients:
         with store_errors():
             return list(self._clients.find({"state": "alive", "seen": {"$gte": since}}, dict.fromkeys(told, 1)))
 
+    def count_alive(self, now: float) -> int:
+        """How many clients called within the last minutes."""
+        with store_errors():
+            return self._clients.count_documents({"state": "alive", "seen": {"$gte": now - 2 * MOST_PATIENCE}})
+
+    def lately_paused(self, since: float) -> list[str]:
+        """Clients, not silent, whose containers stood still at some time since then: their leases last longer."""
+        query = {"state": "alive", "silent": {"$ne": True}, "pauses.stop": {"$gte": since}}
+        with store_errors():
+            return [each["_id"] for each in self._clients.find(query, {"_id": 1})]
+
     def totals(self, silent_before: float) -> Document:
         """`alive`, `silent`, and of those alive the `containers` they have and how many of them are `running`."""
-        alive = {"$and": [{"$gte": ["$seen", silent_before]}, {"$ne": ["$leaving", True]}]}
+        alive = {"$and": [{"$gte": [_EXPECTED, silent_before]}, {"$ne": ["$leaving", True]}]}
         states = {"$ifNull": ["$containers.state", []]}
         running = {"$filter": {"input": states, "cond": {"$eq": ["$$this", "running"]}}}
         counts = {
@@ -126,8 +139,13 @@ class Clients:
         return found or dict.fromkeys(counts, 0)
 
     def needing_attention(self, silent_before: float, limit: int) -> list[Document]:
-        """Clients, not retired, that are silent, marked, or refuse a job."""
-        reasons = [{"seen": {"$lt": silent_before}}, {"marked": {"$gt": ""}}, {"refused_jobs.0": {"$exists": True}}]
+        """Clients, not retired, that are silent, marked, refuse a job, or tell of a problem."""
+        reasons = [
+            _quiet_since(silent_before),
+            {"marked": {"$gt": ""}},
+            {"refused_jobs.0": {"$exists": True}},
+            {"problems.0": {"$exists": True}},
+        ]
         with store_errors():
             return list(self._clients.find({"state": "alive", "$or": reasons}).sort("seen", -1).limit(limit))
 
@@ -140,22 +158,23 @@ class Clients:
 
     def newly_silent(self, before: float) -> list[str]:
         """Clients not heard of since `before` whose leases have not been taken back yet."""
-        query = {"state": "alive", "seen": {"$lt": before}, "silent": {"$ne": True}}
+        query = {"state": "alive", "silent": {"$ne": True}, **_quiet_since(before)}
         with store_errors():
             return [found["_id"] for found in self._clients.find(query, {"_id": 1})]
 
     def lately_gone(self, before: float) -> list[str]:
         """Clients that fell silent, or were retired, in the day before `before`."""
         with store_errors():
-            states = {"$in": ["alive", "retired"]}
-            found = self._clients.find({"state": states, "seen": {"$lt": before, "$gt": before - 86_400}}, {"_id": 1})
+            query = {"state": {"$in": ["alive", "retired"]}, **_quiet_since(before)}
+            query["seen"] |= {"$gt": before - 86_400}
+            found = self._clients.find(query, {"_id": 1})
             return [each["_id"] for each in found]
 
     def set_silent(self, client: str, before: float) -> None:
         """Its leases were taken back; undone by its next sync."""
         dead = [{"$set": {"silent": True, "containers": []}}]
         with store_errors():
-            self._clients.update_one({"_id": client, "seen": {"$lt": before}}, dead)
+            self._clients.update_one({"_id": client, **_quiet_since(before)}, dead)
 
     def retire(self, before: float) -> int:
         """Retire clients not heard of since `before`; a retired one has to enrol again."""
@@ -303,6 +322,21 @@ class Clients:
         path = f"counters.jobs.{job}"
         with store_errors():
             self._quick.update_many({path: {"$exists": True}}, {"$unset": {path: ""}})
+
+
+MOST_PATIENCE = 60.0
+"""More than any client is ever asked to wait beyond the usual, in seconds."""
+
+_EXPECTED = {"$add": ["$seen", {"$ifNull": ["$patience", 0]}]}
+"""When a client was heard of last, or was to call again at the latest where it was asked to call seldom."""
+
+
+def _quiet_since(before: float) -> Document:
+    return {"seen": {"$lt": before}, "$expr": {"$lt": [_EXPECTED, before]}}
+
+
+def _heard_since(since: float) -> Document:
+    return {"seen": {"$gte": since - MOST_PATIENCE}, "$expr": {"$gte": [_EXPECTED, since]}}
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ first tells of it, `applied` and `verified` when that was so first; `applied_sin
 when it is not so any more. All by the database's clock.
 """
 
-from dataclasses import dataclass
+from server.progress import Standing
 
 from .connection import DATABASE_TIME, Document
 
@@ -15,20 +15,7 @@ _PAUSES_KEPT = 32
 _LAST: Document = {"$last": "$pauses"}
 
 
-@dataclass(frozen=True)
-class Told:
-    """What a sync says of the allocation that its worker has."""
-
-    version: int
-    applied: bool
-    """No part waits or failed."""
-    verified: bool
-    """What can be read back was, and is as planned."""
-    drifted: str = ""
-    """What was found changed by somebody else, and put right."""
-
-
-def way_after(told: Told | None) -> Document:
+def way_after(told: Standing | None) -> Document:
     """The fields of `way` after a sync; `told` None: it says nothing of its allocation."""
     arrived = {"$eq": ["$allocation.version", told.version if told else -1]}
     applied, verified = bool(told and told.applied), bool(told and told.verified)
@@ -43,7 +30,7 @@ def way_after(told: Told | None) -> Document:
     }
 
 
-def drifted_after(told: Told | None) -> Document:
+def drifted_after(told: Standing | None) -> Document:
     """What was last put right and since when: the same words in one sync after the other are one event."""
     if told is None or not told.drifted:
         return {}
@@ -76,7 +63,7 @@ def _first(step: str, arrived: Document, met: bool) -> Document:
     return {"$ifNull": [kept, {"$cond": [arrived, DATABASE_TIME, None]}]} if met else kept
 
 
-def _since(step: str, arrived: Document, met: bool, told: Told | None) -> Document:
+def _since(step: str, arrived: Document, met: bool, told: Standing | None) -> Document:
     if told is None:
         return _kept(step)
     return {"$cond": [arrived, _first(step, arrived, True), None]} if met else {"$literal": None}
