@@ -39,6 +39,10 @@ class Claims:
             if found := self._held.pop(cpu, None):
                 found.close()
 
+    def close(self) -> None:
+        """Give back all."""
+        self.release(self.held)
+
     def _bound(self, cpu: int) -> socket.socket:
         if sys.platform != "linux":
             raise OSError("there are abstract sockets on Linux only")

@@ -23,7 +23,7 @@ _TOGETHER = -1
 def whole(cpus: float) -> int:
     """How many CPUs a share is pinned to; 0: none, it floats."""
     count = math.ceil(cpus - 1e-6)
-    return count if count - cpus <= (_SLACK if count > 1 else 1e-3) else 0
+    return count if count - cpus <= (_SLACK if count > 1 else 0.0) + 1e-3 else 0
 
 
 def placed(
@@ -94,7 +94,9 @@ def _ordered(cpus: Sequence[int], topology: Topology, taken: Mapping[int, int], 
     cores: dict[int, list[int]] = defaultdict(list)
     for cpu in sorted(cpus, key=lambda cpu: (cpu not in had, cpu)):
         cores[topology[cpu].core].append(cpu)
-    order = sorted(cores, key=lambda core: (taken[core] > 0, -topology[core].kind, cores[core][0] not in had, core))
+    order = sorted(
+        cores, key=lambda core: (taken[core] > 0, -topology[cores[core][0]].kind, cores[core][0] not in had, core)
+    )
     if not packed:
         rank = {cpu: (taken[core] > 0, place) for core in order for place, cpu in enumerate(cores[core])}
         return sorted((cpu for core in order for cpu in cores[core]), key=lambda cpu: (cpu not in had, *rank[cpu]))
