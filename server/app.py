@@ -25,6 +25,7 @@ from server.api import (
     receipts,
     results,
     scientists,
+    speedups,
     streams,
     transfers,
     workers,
@@ -98,6 +99,7 @@ def create_app(settings: Settings | None = None) -> Flask:
             **quotas.HANDLERS,
             **people.HANDLERS,
             **scientists.HANDLERS,
+            **speedups.HANDLERS,
         },
     )
     csrf.exempt(app.blueprints["api"])  # the API takes no changes on the strength of a cookie

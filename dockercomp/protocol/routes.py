@@ -259,6 +259,15 @@ ROUTES = (
         "user",
         "A declared plot, counted from 1, as SVG; its points with ?format=csv.",
     ),
+    Route(
+        "job_speedup",
+        "GET",
+        "/api/v1/jobs/<job>/speedup",
+        "user",
+        "How the job's stages speed up with width on each kind of machine (?stage=, ?kind=); with ?format=csv what was"
+        " measured, with ?format=svg the first as a plot.",
+        answer=views.SpeedupList,
+    ),
     Route("chunk", "GET", "/api/v1/chunks/<chunk>", "user", "One chunk and its replicas.", answer=views.ChunkView),
     Route(
         "chunk_result",
@@ -321,6 +330,15 @@ ROUTES = (
     # admins
     Route("clients", "GET", "/api/v1/clients", "user", "Clients (?cursor=, ?limit=).", answer=views.ClientPage),
     Route("client", "GET", "/api/v1/clients/<client>", "user", "One client.", answer=views.ClientView),
+    Route(
+        "client_load",
+        "GET",
+        "/api/v1/clients/<client>/load",
+        "user",
+        "How busy a client's machine was, by the minute, in the last ?hours= (24, at most 168); with ?format=csv or svg"
+        " (?show= cpus or memory).",
+        answer=views.LoadSeries,
+    ),
     Route(
         "client_allocate",
         "PUT",

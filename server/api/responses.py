@@ -1,15 +1,17 @@
 """Answers: JSON messages, problems, and ranged bytes with their checksum."""
 
+import hashlib
 import re
 
 import msgspec
-from flask import Request, Response
+from flask import Request, Response, request
 
 from dockercomp.protocol.errors import BadRequest, DockercompError, problem_of
 from dockercomp.protocol.messages import PART_LIMIT
 from dockercomp.protocol.parts import content_digest
 from server.store.blobs import BlobReader, stream
 
+_TYPES = {"svg": "image/svg+xml; charset=utf-8", "csv": "text/csv; charset=utf-8"}
 _RANGE = re.compile(r"^bytes=(\d+)-(\d*)$")
 
 
@@ -26,6 +28,17 @@ def problem(error: DockercompError, request_id: str) -> Response:
     if error.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     return Response(msgspec.json.encode(problem_of(error, request_id)), error.status, headers)
+
+
+def plotted(drawn: str, form: str) -> Response:
+    """A plot as `svg`, or its points as `csv`; not sent again to who has it."""
+    response = Response(drawn, content_type=_TYPES[form])
+    # By itself in a browser's window it may do no more than be looked at.
+    response.headers["Content-Security-Policy"] = "default-src 'none'; img-src data:; sandbox"
+    response.headers["Cache-Control"] = "private, no-cache"
+    response.set_etag(hashlib.sha256(response.get_data()).hexdigest()[:32])
+    response.make_conditional(request)
+    return response
 
 
 def ranged(request: Request, reader: BlobReader, **headers: str) -> Response:

@@ -1,6 +1,5 @@
 """Routes of results: of a job, its files and plots, and of single chunks, also while the job runs."""
 
-import hashlib
 from typing import Any
 
 import msgspec
@@ -11,7 +10,7 @@ from dockercomp.protocol.orders import JobSpec
 from dockercomp.protocol.views import ChunkPage, ChunkView, ResultFiles
 from server import describing
 from server.api.jobs import page_limit
-from server.api.responses import ranged
+from server.api.responses import plotted, ranged
 from server.api.services import Caller, Services
 from server.archive import tar
 from server.lifecycle import Chunk
@@ -50,13 +49,7 @@ def job_plot(services: Services, caller: Caller, _: None, job: str, number: str)
     plot = services.plotting.plot(document, int(number))
     if form == "csv" and not plot.csv:
         raise NotFound(f"plot {number} is a picture and has no points")
-    response = Response(plot.svg if form == "svg" else plot.csv, content_type=_TYPES[form])
-    # By itself in a browser's window it may do no more than be looked at.
-    response.headers["Content-Security-Policy"] = "default-src 'none'; img-src data:; sandbox"
-    response.headers["Cache-Control"] = "private, no-cache"
-    response.set_etag(hashlib.sha256(response.get_data()).hexdigest()[:32])
-    response.make_conditional(request)
-    return response
+    return plotted(plot.svg if form == "svg" else plot.csv, form)
 
 
 def job_chunks(services: Services, caller: Caller, _: None, job: str) -> ChunkPage:
@@ -117,8 +110,6 @@ def _saved_as(name: str) -> dict[str, str]:
     quoted = "".join(chr(b) if chr(b).isalnum() and b < 128 else f"%{b:02X}" for b in last.encode(errors="replace"))
     return {"Content-Disposition": f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quoted}"}
 
-
-_TYPES = {"svg": "image/svg+xml; charset=utf-8", "csv": "text/csv; charset=utf-8"}
 
 HANDLERS: dict[str, Any] = {
     "job_result": job_result,

@@ -14,7 +14,7 @@ from server.api.endings import job_remove, job_retry
 from server.api.jobs import job_cancel
 from server.api.services import Services
 from server.api.streams import running_chunks
-from server.dashboard import results, trust
+from server.dashboard import results, speedups, trust
 from server.dashboard.live import Part, show
 from server.store.connection import Document
 
@@ -54,6 +54,7 @@ def make(services: Services) -> Blueprint:
             "running": Part("dashboard/jobs/running.html", lambda: at_work(document), 2 * running),
             "result": Part("dashboard/results/result.html", lambda: results.result(services, document), 5 * running),
             "trust": trust.of_job(services, document),
+            "speedup": speedups.of_job(services, document),
             "plots": Part("dashboard/results/plots.html", lambda: results.plots(services, document), 5 * running),
             "failures": Part("dashboard/jobs/failures.html", lambda: failures(document, view), 5 if running else 0),
         }

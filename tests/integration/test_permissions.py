@@ -46,11 +46,11 @@ OF_ROUTES = {
     "everybody": "healthz readyz metrics openapi docs installer worker_wheel enrol master_keys",
     "clients": "sync client_retire",
     "the lease's client": "lease_input lease_pieces",
-    "people": "jobs images clients client identity tokens scientist_keys scientist_key blob_status",
+    "people": "jobs images clients client client_load identity tokens scientist_keys scientist_key blob_status",
     "people who submit": "blobs_missing submit job_forecast image_register image_pull token_create token_revoke"
     " scientist_key_register scientist_key_revoke blob_put",
     "who sees the job": "job explain job_result job_chunks job_files job_file job_archive job_plot chunk chunk_result"
-    " job_running job_stream job_receipt chunk_receipt job_receipts",
+    " job_running job_stream job_receipt chunk_receipt job_receipts job_speedup",
     "who sees or runs the job": "job_program job_image",
     "who may change the job": "job_cancel job_retry job_remove",
     "admins": "client_allocate client_follow client_history client_tags groups group group_set group_remove"
