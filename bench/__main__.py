@@ -16,6 +16,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "job": ("size",),
     "scaling": (),
     "trust": ("quick",),
+    "control": ("clients", "quick"),
     "mix": ("k", "seed", "quick"),
 }
 """The benchmarks, each a module with `rows(runs, peers, **options)`, and the options of its own."""
