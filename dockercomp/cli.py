@@ -1,10 +1,21 @@
-"""The command line `dockercomp`: its commands stand in cli_submit, cli_jobs, cli_results, cli_endings and cli_admin."""
+"""The command line `dockercomp`: its commands stand in the modules cli_*."""
 
 import sys
 
 import click
 
-from . import cli_admin, cli_endings, cli_jobs, cli_keys, cli_people, cli_quota, cli_results, cli_submit, cli_verify
+from . import (
+    cli_admin,
+    cli_endings,
+    cli_include,
+    cli_jobs,
+    cli_keys,
+    cli_people,
+    cli_quota,
+    cli_results,
+    cli_submit,
+    cli_verify,
+)
 from .protocol.errors import DockercompError
 from .terminal import EXIT_CODES, INTERRUPTED, OK, Session
 
@@ -19,7 +30,20 @@ def cli() -> None:
     """
 
 
-for theme in (cli_submit, cli_jobs, cli_results, cli_endings, cli_keys, cli_verify, cli_people, cli_quota, cli_admin):
+_THEMES = (
+    cli_submit,
+    cli_include,
+    cli_jobs,
+    cli_results,
+    cli_endings,
+    cli_keys,
+    cli_verify,
+    cli_people,
+    cli_quota,
+    cli_admin,
+)
+
+for theme in _THEMES:
     for command in theme.COMMANDS:
         cli.add_command(command)
 
