@@ -111,7 +111,16 @@ JOB = Table(
                 "columns": Named(Table({"compare": _one_of(ColumnRule, "compare"), **_TOLERANCE})),
             }
         ),
-        "resources": Table({"cpus": number, "memory": size, "disk": size, "time_limit": duration}),
+        "resources": Table(
+            {
+                "cpus": number,
+                "least_cpus": number,
+                "sweep": flag,
+                "memory": size,
+                "disk": size,
+                "time_limit": duration,
+            }
+        ),
         "wants": Table(
             {
                 "network": flag,

@@ -311,3 +311,9 @@ def test_a_job_file_that_is_not_text(tmp_path: Path) -> None:
     (tmp_path / "job.toml").write_bytes(b"name = '\xff'")
     with pytest.raises(JobFileError, match="is not UTF-8"):
         jobfile.load(tmp_path)
+
+
+def test_the_least_and_the_most_width_and_a_sweep_are_the_jobs_to_say() -> None:
+    told = jobfile.parse(SMALL + "[resources]\ncpus = 8\nleast_cpus = 2\nsweep = true\n").spec.resources
+    assert (told.cpus, told.least_cpus, told.sweep) == (8.0, 2.0, True)
+    assert "least_cpus: must be between 0 and cpus, which is 1" in complaint(SMALL + "[resources]\nleast_cpus = 2\n")
