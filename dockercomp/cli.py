@@ -13,6 +13,7 @@ from . import (
     cli_people,
     cli_quota,
     cli_results,
+    cli_speedup,
     cli_submit,
     cli_verify,
 )
@@ -35,6 +36,7 @@ _THEMES = (
     cli_include,
     cli_jobs,
     cli_results,
+    cli_speedup,
     cli_endings,
     cli_keys,
     cli_verify,

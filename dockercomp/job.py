@@ -21,6 +21,8 @@ from .protocol.views import (
     ResultFiles,
     RunningChunk,
     RunningPage,
+    SpeedupList,
+    SpeedupView,
 )
 from .resultfolder import appearing, write_folder
 
@@ -185,6 +187,17 @@ class Job:
         Drawn of what is accepted so far while the job runs. Raises NotPlottable where the data is not what it needs,
         NotFound where there is no such plot, or it has no points."""
         return self._master.request("job_plot", params={"format": form}, job=self.id, number=str(number)).content
+
+    def speedups(self, *, stage: str = "", kind: str = "") -> list[SpeedupView]:
+        """How it speeds up with its CPUs, of each stage and kind of machine, or of those named; empty while no run had
+        the same CPUs from begin to end."""
+        params = {"stage": stage, "kind": kind}
+        return self._master.call("job_speedup", SpeedupList, params=params, job=self.id).speedups
+
+    def speedup_as(self, form: str, *, stage: str = "", kind: str = "") -> bytes:
+        """The same as `csv`, or the first one as a picture (`svg`). Raises NotFound where there is none to draw."""
+        params = {"format": form, "stage": stage, "kind": kind}
+        return self._master.request("job_speedup", params=params, job=self.id).content
 
     def file_parts(self, name: str) -> Iterator[bytes]:
         """One file of a result of several, by the name that `files` gives, in checked parts. Raises NotFound."""

@@ -72,6 +72,7 @@ class FakeMaster:
         self.logs: dict[str, tuple[int, bytes]] = {}
         """Of running leases: from which byte it is kept, and what is kept."""
         self.chunks: list[views.ChunkView] = []
+        self.speedups: list[views.SpeedupView] = []
         self.images = [views.ImageView(pin=PIN, archive="b" * 64, size=1000)]
         self.listed: list[views.JobView] = []
         self.submitted: list[tuple[str, views.SubmitRequest]] = []
@@ -189,6 +190,12 @@ class FakeMaster:
         if self.receipt is None:
             raise NotFound("no receipt")
         return 200, {}, self.receipt
+
+    def _job_speedup(self, parts: Any, query: Any, headers: Any, body: bytes) -> object:
+        found = [each for each in self.speedups if query.get("stage", "") in ("", each.stage)]
+        if query.get("format") in ("csv", "svg"):
+            return 200, {}, f"{query['format']} of {len(found)}\n".encode()
+        return views.SpeedupList(speedups=found)
 
     def _job_running(self, parts: Any, query: Any, headers: Any, body: bytes) -> object:
         return views.RunningPage(chunks=self.running)
