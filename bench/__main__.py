@@ -17,6 +17,8 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "scaling": (),
     "trust": ("quick",),
     "control": ("clients", "quick"),
+    "foreground": ("quick",),
+    "daemon": ("quick",),
     "mix": ("k", "seed", "quick"),
 }
 """The benchmarks, each a module with `rows(runs, peers, **options)`, and the options of its own."""

@@ -18,14 +18,21 @@ _LEAST_S = 0.25
 
 
 def build(folder: Path) -> None:
-    """Compile all into `folder`, static, so that they run in any image. Raises RuntimeError without a compiler."""
-    compiler = next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))), None)
-    if compiler is None:
-        raise RuntimeError("there is no C compiler to build the programs of the mix: apt-get install gcc libc6-dev")
+    """Compile all into `folder`, so that a container's user may run them. Raises RuntimeError without a compiler."""
     folder.mkdir(mode=0o755, exist_ok=True)
     for name in NAMES:
-        source = str(_SOURCES / f"{name}.c")
-        subprocess.run([compiler, *_FLAGS, "-I", str(_HEADER), "-o", str(folder / name), source, "-lm"], check=True)
+        compiled(_SOURCES / f"{name}.c", folder / name)
+
+
+def compiled(source: Path, target: Path) -> Path:
+    """`target`, static, so that it runs in any image. Raises RuntimeError without a compiler."""
+    compiler = next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))), None)
+    if compiler is None:
+        raise RuntimeError(
+            "there is no C compiler to build the programs of this benchmark: apt-get install gcc libc6-dev"
+        )
+    subprocess.run([compiler, *_FLAGS, "-I", str(_HEADER), "-o", str(target), str(source), "-lm"], check=True)
+    return target
 
 
 def rates(folder: Path) -> Mapping[str, float]:
