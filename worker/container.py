@@ -13,7 +13,7 @@ from dockercomp.machine.home import instance_label
 from dockercomp.protocol.messages import Failure, FailureReason
 from dockercomp.protocol.orders import JobOrder, ProgramSpec, outputs_of, stage_of
 
-from . import invocation, steps
+from . import cpu_list, invocation, steps
 from .access import LOCKED, Access
 from .capture import Output, digest_of
 from .cgroup import CgroupFiles, cgroup_paths
@@ -92,6 +92,10 @@ class WarmContainer:
         self._cancelled = False
         self._is_set_up = False
         self._oom_before = 0
+        self._any_cpu = ""
+        """All CPUs that it can be given, as Linux lists them."""
+        self._width_kept, self._memory_lowered = True, False
+        """What became of its size since the chunk's begin."""
         self._paused_s = 0.0
         self._paused_at: float | None = None
         self._lock = threading.Lock()
@@ -111,6 +115,9 @@ class WarmContainer:
             if self._access.network:
                 self.address = self._engine.address(self.id, self._access.network.name)
             self._cgroup = cgroup_paths(self._engine.pid(self.id))
+            self._any_cpu = cpu_list.written(cpu_list.online())
+            if not self._size.cpuset:  # what it has now is all that there is: an engine may itself have fewer
+                self._any_cpu = self._cgroup.read().cpuset or self._any_cpu
         except (ChannelError, OSError, runner.RunnerMissingError) as error:
             self.stop()
             raise EngineError(f"container {self.name} does not start: {error}") from error
@@ -134,11 +141,22 @@ class WarmContainer:
             self._folders.remove()
 
     def resize(self, size: Size) -> None:
-        """Give it other CPUs and memory while it runs. Raises EngineError where the engine refuses."""
-        self._engine.update(self.id, cpus=size.cpus, memory_limit=size.memory + self._size.scratch)
-        self._size = Size(size.cpus, size.memory, self._size.scratch)
+        """Give it other CPUs, pins, weight and memory while it runs, but the scratch that it has, which cannot change.
+        Raises EngineError where the engine refuses; then nothing has changed."""
+        before, size = self._size, replace(size, scratch=self._size.scratch)
+        if size == before or replace(size, width=before.width, timed_as=before.timed_as) != before:
+            self._set_limits(size)
+        self._size = size
+        self._width_kept = self._width_kept and before.timed_as == size.timed_as
+        self._memory_lowered = self._memory_lowered or size.memory < before.memory
         with contextlib.suppress(OSError):  # the limits hold whether or not the program can read of them
             self._folders.write_allocation(self._size)
+
+    def _set_limits(self, size: Size) -> None:
+        cpuset = size.cpuset
+        if not cpuset and self._cgroup is not None and self._cgroup.read().cpuset != self._any_cpu:
+            cpuset = self._any_cpu  # an engine does not know how to unpin
+        self._engine.update(self.id, size.cpus, size.memory_limit, cpuset, size.weight)
 
     def pause(self) -> None:
         """Freeze it; paused time does not count for time limits. One that cannot be frozen, since its processes
@@ -169,8 +187,12 @@ class WarmContainer:
         self.state = "running" if self.current_lease else "idle"
 
     def reading(self) -> Reading:
-        """Limits and use, read from its cgroup now."""
-        return self._cgroup.read() if self._cgroup is not None else Reading()
+        """Limits and use, read from its cgroup now. Its `cpuset` is empty where it may use every CPU."""
+        if self._cgroup is None:
+            return Reading()
+        found = self._cgroup.read()
+        free = found.cpuset == self._any_cpu and self._size.cpuset != self._any_cpu
+        return replace(found, cpuset="") if free else found
 
     @property
     def size(self) -> Size:
@@ -186,6 +208,7 @@ class WarmContainer:
         """
         live = live or Live(task.lease)
         self.current_lease, self._cancelled = task.lease, False
+        self._width_kept, self._memory_lowered = True, False
         self.state = "running"
         try:
             outcome = self._set_up(live) or steps.run_all(
@@ -203,7 +226,7 @@ class WarmContainer:
                 clear(self._folders.input)
         if outcome.failure is None or outcome.failure.reason not in ("engine", "refused"):
             self._checkpoints.drop(self.job, task.stage, task.index)
-        return outcome
+        return replace(outcome, width=self._size.timed_as) if self._width_kept else outcome
 
     def _set_up(self, live: Live) -> Outcome | None:
         """Run the job's setup where it has not been; what went wrong, if anything did."""
@@ -234,9 +257,11 @@ class WarmContainer:
         return self._run(encoded, told)
 
     def cancel(self) -> None:
-        """Abort what runs now; its Outcome is a failure with reason `refused`."""
+        """Abort what runs now; its Outcome is a failure with reason `refused`. Raises EngineError."""
         self._cancelled = True
-        if self._channel is not None:
+        if self.state == "paused":
+            self._engine.kill(self.id)  # a frozen one would not hear of it before it goes on, which it shall not
+        elif self._channel is not None:
             self._channel.kill()
 
     def _run(self, run: bytes, told: Told) -> Outcome:
@@ -277,7 +302,7 @@ class WarmContainer:
             )
             if failure is not None:
                 return Outcome(
-                    failure=failure,
+                    failure=self._blamed(failure),
                     cpu_s=end.cpu_s,
                     wall_s=end.wall_s,
                     memory_peak=end.memory_peak,
@@ -296,6 +321,13 @@ class WarmContainer:
                 memory_limit=memory_limit,
                 log=reception.brief(),
             )
+
+    def _blamed(self, failure: Failure) -> Failure:
+        """The failure, but nobody's fault where the chunk was given less memory while it ran."""
+        if failure.reason != "memory" or not self._memory_lowered:
+            return failure
+        said = f"its memory was lowered while it ran: it {failure.message}"
+        return structs.replace(failure, reason="refused", message=said)
 
     def _limits(self) -> tuple[float, int]:
         """CPUs and memory as the cgroup limits them now; 0 where that cannot be read."""
@@ -350,7 +382,7 @@ class WarmContainer:
             reason = "memory"
             message = f"needed more than its {limit} MiB of memory (scratch included), which ended the whole container"
         failure = Failure(reason="refused" if self._cancelled else reason or "engine", message=message)
-        return Outcome(failure=failure, container_dead=True)
+        return Outcome(failure=self._blamed(failure), container_dead=True)
 
     # --- making it -------------------------------------------------------------------------------------------------
 
@@ -372,6 +404,8 @@ class WarmContainer:
             memory_limit=self._size.memory_limit,
             scratch=self._size.scratch,
             binds=binds,
+            cpuset=self._size.cpuset,
+            weight=self._size.weight,
             access=self._access,
         )
 

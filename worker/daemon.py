@@ -6,6 +6,7 @@ import shutil
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -24,7 +25,8 @@ from .access import access_of
 from .checkpoints import Checkpoints
 from .container import WarmContainer
 from .disk import Disk
-from .engine import Engine, EngineError
+from .division import Division
+from .engine import Engine, EngineError, EngineUnavailable
 from .gate import Gate
 from .house import House
 from .identity import Identity, NotEnrolled, WrongMaster
@@ -34,15 +36,20 @@ from .jobs import Job, Jobs
 from .keeper import Keeper
 from .leases import Leases
 from .ledger import Ledger
+from .leftovers import Leftovers
+from .lending import Lending
 from .master_client import MasterClient
 from .master_keys import MasterKeys, is_pinned
+from .neighbours import Neighbours
 from .outbound import Outbound
 from .outputs import Outputs
 from .pace import ChunkTimes
 from .patience import GivenUp, patiently
+from .pinning import Pins
 from .registry import Registries
 from .settings import Settings
 from .slots import Container, Floor
+from .stint import ENDLESS, Stint
 from .surroundings import Lookout
 from .sync_loop import Fatal, Parts, SyncLoop
 from .tasks import EngineFacts, Size
@@ -50,8 +57,8 @@ from .volunteer import Volunteer
 
 log = logging.getLogger(__name__)
 
-EXIT_ERROR, EXIT_PROTOCOL, EXIT_REFUSED, EXIT_CONFIGURATION = 1, 76, 77, 78
-"""Exit codes besides 0; 76, 77 and 78 need a person, so starting again is of no use."""
+EXIT_ERROR, EXIT_TEMPORARY, EXIT_PROTOCOL, EXIT_REFUSED, EXIT_CONFIGURATION = 1, 75, 76, 77, 78
+"""Exit codes besides 0; 76, 77 and 78 need a person, so starting again is of no use. 75: a stint without its master."""
 
 GRACE = 10.0
 """Seconds that running chunks get to end when the daemon is asked to stop."""
@@ -77,8 +84,8 @@ class Stop:
 MakeContainer = Callable[[Job, int, Size], Container]
 
 
-def run(settings: Settings, grace: float = GRACE) -> int:
-    """Run until told to stop; the exit code. Holds DC_HOME's lock meanwhile."""
+def run(settings: Settings, grace: float = GRACE, stint: Stint = ENDLESS) -> int:
+    """Run until told to stop, or until the stint is over; the exit code. Holds DC_HOME's lock meanwhile."""
     stop, fresh = Stop(), not settings.home.exists()
     try:
         held = lock(settings.home, "worker")
@@ -93,9 +100,14 @@ def run(settings: Settings, grace: float = GRACE) -> int:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, stop.on_signal)
         try:
-            return Daemon(settings, stop, grace).run()
-        except GivenUp:
-            return 0
+            return Daemon(settings, stop, grace, stint).run()
+        except GivenUp as given_up:
+            if stop.asked.is_set() or not stint.bounded:
+                return 0
+            log.error("gave up: %s", given_up.__cause__)
+            sentence = f"Gave up within its time: {given_up.__cause__}"
+            _say(settings.home, status.Status(state="stopped", sentence=sentence, master=settings.url))
+            return EXIT_TEMPORARY
         except Fatal as error:
             log.error("%s", error)
             _say(settings.home, status.Status(state="stopped", sentence=str(error), master=settings.url))
@@ -103,11 +115,15 @@ def run(settings: Settings, grace: float = GRACE) -> int:
 
 
 class Daemon:
-    def __init__(self, settings: Settings, stop: Stop, grace: float) -> None:
-        self._settings, self._stop, self._grace = settings, stop, grace
+    def __init__(self, settings: Settings, stop: Stop, grace: float, stint: Stint) -> None:
+        self._settings, self._stop, self._grace, self._stint = settings, stop, grace, stint
+        self._lending: Lending
+        self._why_over, self._alone = "", False
+        self._began = time.monotonic()
         self._home = settings.home
         self._disk, self._ledger = Disk(self._home), Ledger(self._home)
         self._engine: Engine
+        self._leftovers: Leftovers
         self._loop: SyncLoop
         self._keeper: Keeper
         self._parts: Parts
@@ -119,7 +135,8 @@ class Daemon:
         log.info("worker %s starts, process %d, DC_HOME %s", dockercomp.__version__, os.getpid(), self._home)
         facts = patiently(self._meet, (EngineError, NoEngineError), partial(self._wait, "Docker"))
         self._outbound = Outbound(self._engine, facts, self._ledger)
-        ceiling = limits.ceiling(self._outbound.bounded(self._settings.wishes), facts.cpus, facts.memory)
+        self._lending = Lending(facts.cpus, facts.memory, Neighbours(instance_label(self._home)))
+        ceiling = self._lending.ceiling(self._outbound.bounded(self._settings.wishes), 0.0)
         self._who, master = self._enrol(facts, ceiling)
         who = self._who
         log.info("client %s of %s, owner %s", who.client, master.url, who.owner)
@@ -128,12 +145,24 @@ class Daemon:
         self._parts.outputs.start()
         self._keeper.start()
         self._loop.start()
-        while not self._stop.asked.wait(_STATUS_EVERY) and self._loop.fatal is None:
+        while not self._stop.asked.wait(_STATUS_EVERY) and self._loop.fatal is None and not self._is_over():
             self._tell()
         return self._end()
 
+    def _is_over(self) -> bool:
+        """Whether the stint is, or has waited for its master for too long."""
+        if not self._stint.bounded:
+            return False
+        silent = time.monotonic() - self._loop.line.heard
+        self._alone = bool(self._loop.line.offline) and silent > self._stint.patience
+        self._why_over = (
+            f"The master has not answered for {silent:.0f} s." if self._alone else self._stint.over(self._loop.now())
+        )
+        return bool(self._why_over)
+
     def _wire(self, facts: EngineFacts, ceiling: Ceiling, who: Identity, master: MasterClient) -> None:
         leases, jobs, times = Leases(), Jobs(), ChunkTimes()
+        jobs.fits = lambda job: self._stint.fits(times.expect([job]))
         house = House(self._disk, self._ledger, Lookout())
         registries = Registries(self._settings.registry_auth, self._settings.fetch, self._ledger)
         images = ImageStore(self._engine, self._home, self._disk, registries)
@@ -142,15 +171,17 @@ class Daemon:
         keys = MasterKeys(self._home, who.master_key, master.key_chain)
         wished = self._settings.wishes.consent
         gate = Gate(self._home, keys.accepted, facts.platform, wished, self._outbound.hindrances)
-        floor = Floor(leases, jobs, times, self._make, ceiling, checkpoints, gate)
+        floor = Floor(leases, jobs, times, self._make, ceiling, checkpoints, gate, self._leftovers)
+        self._leftovers.gone = floor.room.leave
         floor.limits_hold = facts.limits
         volunteer = Volunteer(self._home, self._settings.source, self._settings.wishes)
-        self._keeper = Keeper(floor, volunteer, house, facts.cpus, facts.memory, self._hasten)
+        division = Division(facts.cpus, Pins.of_engine(self._engine.host, facts.cpus))
+        self._keeper = Keeper(floor, volunteer, house, division, self._lending.ceiling, self._hasten)
         inputs = Inputs(master, leases, jobs, images, self._home, self._disk, self._ledger, self._settings.fetch)
         outputs = Outputs(master, leases)
         watched = floor.watched
         self._parts = Parts(
-            master, leases, jobs, times, inputs, outputs, self._keeper, checkpoints, watched, gate, keys
+            master, leases, jobs, times, inputs, outputs, self._keeper, checkpoints, watched, gate, keys, self._stint
         )
         self._loop = SyncLoop(self._parts, lambda: self._machine(facts), lambda: self._renew(facts, ceiling, master))
         self._loop.resume(checkpoints.claims())
@@ -180,9 +211,15 @@ class Daemon:
 
     def _clear(self) -> None:
         """Remove what an earlier daemon of this instance left behind."""
+        self._leftovers = Leftovers(self._engine.remove)
         for orphan in self._engine.ours():
             log.info("removing the container %s of an earlier start", orphan)
-            self._engine.remove(orphan)
+            try:
+                self._engine.remove(orphan)
+            except EngineUnavailable:
+                raise
+            except EngineError as error:
+                self._leftovers.add(orphan, orphan[:12], str(error))
         for folder in ("spool", "slots", "programs"):
             shutil.rmtree(self._home / "worker" / folder, ignore_errors=True)
         (self._home / "worker" / "spool").mkdir(mode=0o700)
@@ -236,27 +273,52 @@ class Daemon:
         sentence = f"waiting for {what}: {problem}"
         log.warning("%s (again in %g s)", sentence, pause)
         _say(self._home, status.Status(state="starting", sentence=sentence, master=self._settings.url))
-        return not self._stop.asked.wait(pause)
+        if self._stint.bounded and time.monotonic() - self._began > self._stint.patience:
+            return False
+        return not self._stop.asked.wait(min(pause, max(0.0, self._stint.left))) and self._stint.left > 0
 
     # --- the end ---
 
     def _end(self) -> int:
-        """Give everything back, remove the containers, say good-bye."""
-        fatal, offline = self._loop.fatal, bool(self._loop.line.offline)
+        """Give everything back, remove the containers, bring every result, say good-bye."""
+        fatal, offline, began = self._loop.fatal, bool(self._loop.line.offline), time.monotonic()
+        grace = 0.0 if fatal or self._alone else min(self._grace, self._stint.to_end / 2)
         if fatal is None:
-            log.info("stopping: running chunks get %g s", self._grace)
+            log.info("stopping%s: running chunks get %g s", f" ({self._why_over})" if self._why_over else "", grace)
         self._loop.quiesce()
         self._parts.inputs.stop()
-        self._keeper.stop(0.0 if fatal else self._grace, self._stop.hurry)
+        self._keeper.stop(grace, self._stop.hurry)
         self._outbound.remove()
+        if fatal is None and not self._alone and not (offline and not self._stint.bounded):
+            self._deliver(max(_LAST_SYNC, grace - (time.monotonic() - began)))
         self._loop.stop(0.5 if offline else _LAST_SYNC)
         self._parts.outputs.stop()
         if fatal:
             raise fatal
         heard = self._loop.leave(_LAST_SYNC if not self._stop.hurry.is_set() and not offline else 1.0)
-        log.info("stopped; the master %s", "knows" if heard else "was not reached, it will notice")
-        _say(self._home, status.Status(state="stopped", sentence="Stopped.", master=self._settings.url))
-        return 0
+        return self._last_word(heard)
+
+    def _deliver(self, grace: float) -> None:
+        """Go on syncing and uploading until every result is settled: for `grace` seconds once told to stop, else until
+        the stint's end, or for as long as its patience lasts."""
+        budget = grace if self._stop.asked.is_set() else min(self._stint.to_end, self._stint.patience)
+        ends, leases = time.monotonic() + budget, self._parts.leases
+        self._loop.hasten()
+        while leases.undelivered() and self._loop.fatal is None and time.monotonic() < ends:
+            if self._stop.asked.is_set():
+                ends = min(ends, time.monotonic() + grace) if not self._stop.hurry.is_set() else 0.0
+            with leases.changed:
+                leases.changed.wait(0.2)
+
+    def _last_word(self, heard: bool) -> int:
+        """What the log and the status end with; the exit code."""
+        lost = self._parts.leases.undelivered()
+        why = self._why_over or "Stopped."
+        if lost:
+            why += f" The results of {lost} chunks could not be brought to the master, which gives them to others."
+        log.info("stopped; the master %s. %s", "knows" if heard else "was not reached, it will notice", why)
+        _say(self._home, status.Status(state="stopped", sentence=why, master=self._settings.url))
+        return EXIT_TEMPORARY if self._stint.bounded and (lost or self._alone) else 0
 
     # --- the status ---
 
@@ -290,6 +352,7 @@ class Daemon:
                 consent=consent.sentences(self._parts.gate.consent),
                 allocation=line.allocation,
                 applied=picture.applied,
+                problems=self._loop.problems(),
                 containers=list(picture.containers),
             ),
         )

@@ -110,6 +110,11 @@ class Engine:
 
     # --- the engine ---
 
+    @property
+    def host(self) -> str:
+        """Where it is spoken to, such as `unix:///run/docker.sock`."""
+        return self._address
+
     def facts(self) -> EngineFacts:
         """What the engine says of itself. Raises EngineError, as every method here."""
         with self._speaking("ask the engine about itself") as client:

@@ -3,7 +3,7 @@
 import math
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +36,8 @@ class Jobs:
         self._lock = threading.Lock()
         self._jobs: dict[str, Job] = {}
         self._refused: dict[str, tuple[str, float]] = {}
+        self.fits: Callable[[str], bool] = lambda _: True
+        """Whether a chunk of a job would end in time, where the worker's time is bounded."""
 
     def add(self, order: JobOrder, signed: SignedOrder | None = None) -> None:
         with self._lock:
@@ -82,7 +84,7 @@ class Jobs:
 
     def runnable(self, job: str) -> bool:
         found = self.get(job)
-        return found is not None and found.ready
+        return found is not None and found.ready and self.fits(job)
 
     def known(self) -> list[str]:
         with self._lock:

@@ -1,78 +1,59 @@
-"""Keeps the slots as they should be: one loop that makes them follow the allocation and reads their limits back."""
+"""Keeps the slots as they should be: one loop that makes them follow what is wanted and reads their limits back."""
 
 import contextlib
 import logging
 import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
-from dockercomp.protocol.messages import LONGEST_SENTENCE, Allocation, AppliedAllocation, Ceiling, ContainerReport
+from dockercomp.protocol.messages import LONGEST_SENTENCE, Allocation, AppliedAllocation, Ceiling, JobPoints
 
-from . import limits, permission
+from . import parts, permission
+from .adjusting import Adjusting
+from .division import Computing, Division
 from .engine import EngineError
+from .following import Following, Wanted
 from .house import House
-from .limits import TooSmall
-from .permission import Verdict
-from .readback import ReadBack
-from .reconcile import Drain, Freeze, Keep, Open, Resize, SlotNow, Step, Thaw, as_planned, steps
+from .limits import MIB, TooSmall, Wishes
+from .picture import Picture
+from .readback import Found, ReadBack
+from .reconcile import SlotNow, kindly, steps
 from .slots import Floor, Slot
-from .tasks import Size
-from .volunteer import View, Volunteer
+from .volunteer import Volunteer
 
 log = logging.getLogger(__name__)
 
 TICK = 1.0
 """Seconds between two looks at the containers, the configuration and the volunteer's wishes."""
-
-
-@dataclass(frozen=True)
-class Picture:
-    """The machine as it was last looked at."""
-
-    ceiling: Ceiling
-    applied: AppliedAllocation | None = None
-    containers: tuple[ContainerReport, ...] = ()
-    able: int = 0
-    """Slots that would take a chunk."""
-    paused: str = ""
-    """Why nothing is taken now, in a sentence; empty while chunks are."""
-    trouble: str = ""
-    rules: list[str] = field(default_factory=list)
-    """When the volunteer lets it work."""
-
-    def differs(self, other: "Picture") -> bool:
-        """Whether the master should hear of it at once: not of the use of CPU and memory, nor of every chunk."""
-
-        def plain(picture: "Picture") -> object:
-            ids = [(report.id, report.state in ("paused", "dead")) for report in picture.containers]
-            return ids, picture.applied, picture.ceiling, picture.paused, picture.able, picture.trouble
-
-        return plain(self) != plain(other)
+_REMOVAL = 20.0
+"""Seconds that removing the containers may take when the daemon stops."""
+_MOST_PROBLEMS = 12
 
 
 class Keeper:
-    """`want`, `cancel`, `stop` and `picture` may be used from any thread; everything else happens in the loop."""
+    """`want`, `learned`, `cancel`, `stop` and `picture` may be used from any thread; everything else happens in the
+    loop."""
 
     def __init__(
         self,
         floor: Floor,
         volunteer: Volunteer,
         house: House,
-        cores: int,
-        memory: int,
+        division: Division,
+        ceiling: Callable[[Wishes, float], Ceiling],
         tell: Callable[[], None],
     ) -> None:
+        """`ceiling`: see Following. `tell` is called where the master should hear of something soon."""
         self.picture = Picture(ceiling=floor.ceiling)
-        self._house, self._verdict, self._frozen = house, Verdict(), False
-        self._floor, self._volunteer, self._cores, self._memory, self._tell = floor, volunteer, cores, memory, tell
-        self._wanted: Allocation | None = None
-        self._slots: list[Slot] = []
+        self._floor, self._volunteer, self._house, self._division, self._tell = floor, volunteer, house, division, tell
+        self._following, self._adjusting = Following(floor, house, ceiling), Adjusting(floor)
+        self._read_back, self._found = ReadBack(), list[Found]()
+        self._memory_waits: list[str] = []
+        self._allocation: Allocation | None = None
         self._cancels: set[str] = set()
-        self._refusal = ""
         self._stopping = False
         self._wake = threading.Event()
-        self._read_back = ReadBack()
         floor.news = self._wake.set
         self._thread = threading.Thread(target=self._loop, name="keeper", daemon=True)
 
@@ -81,10 +62,15 @@ class Keeper:
 
     def want(self, allocation: Allocation) -> None:
         """Follow this allocation from now on."""
-        if allocation != self._wanted:
+        if allocation != self._allocation:
             log.info("allocation %d: %s", allocation.version, _said(allocation))
-            self._wanted = allocation
+            self._allocation = allocation
             self._wake.set()
+
+    def learned(self, points: list[JobPoints]) -> None:
+        """What the pool knows of how jobs speed up."""
+        if points:
+            self._division.learned(points)
 
     def cancel(self, leases: Iterable[str]) -> None:
         """Kill the chunks of these leases where they run."""
@@ -92,19 +78,27 @@ class Keeper:
         self._wake.set()
 
     def stop(self, grace: float, hurry: threading.Event) -> None:
-        """Take no chunk, let running ones end for `grace` seconds or until `hurry`, give back the rest; remove all."""
+        """Take no chunk, let running ones end for `grace` seconds or until `hurry`, give back the rest; remove all.
+
+        What is frozen is not let go on for it: its chunk goes back at once.
+        """
         self._stopping = True
         self._wake.set()
         ends = time.monotonic() + grace
-        while any(slot.held for slot in self._slots) and time.monotonic() < ends and not hurry.wait(0.05):
+        while self._runs() and time.monotonic() < ends and not hurry.wait(0.05):
             pass
-        for slot in self._slots:
+        for slot in list(self._adjusting.slots):
             slot.giving_back = True
             self.cancel([slot.held.lease.id] if slot.held else [])
         self._thread.join(_REMOVAL)
 
+    def _runs(self) -> bool:
+        return any(slot.held and not slot.frozen for slot in list(self._adjusting.slots))
+
+    # --- the loop ---
+
     def _loop(self) -> None:
-        while not (self._stopping and all(slot.ended for slot in self._slots)):
+        while not (self._stopping and all(slot.ended for slot in self._adjusting.slots)):
             self._wake.wait(TICK)
             self._wake.clear()
             try:
@@ -113,165 +107,195 @@ class Keeper:
                 log.exception("looking after the containers failed; trying again")
 
     def _pass(self) -> None:
-        view = self._volunteer.look()
-        note = self._decide(view)
-        self._slots = [slot for slot in self._slots if not slot.ended]
-        self._cancel()
-        if self._floor.allowed is not None:
-            containers = 0 if self._stopping else self._floor.allowed.containers
-            self._refusal = ""
-            for step in steps(containers, self._frozen, [self._now(slot) for slot in self._slots]):
-                self._do(step)
-        picture = self._look(view, note)
+        busy = sum(report.cpus_used or 0.0 for report in self.picture.containers)
+        view, stopping = self._volunteer.look(), self._stopping
+        wanted = self._following.decide(view, self._allocation, busy, stopping=stopping)
+        self._adjusting.forget_ended()
+        self._cancel(wanted.objected)
+        self._floor.leftovers.again()
+        if wanted.allowed is not None:
+            self._follow(wanted, wanted.allowed)
+        picture = self._look(wanted)
         changed, self.picture = picture.differs(self.picture), picture
         if changed:
             self._tell()
 
-    def _decide(self, view: View) -> str:
-        """What is allowed now goes to the floor; what was cut, in one sentence."""
-        floor = self._floor
-        if floor.gate.renew(view.wishes.consent):
-            self._reconsider()
-        wishes = replace(view.wishes, consent=floor.gate.consent)
-        ceiling = limits.ceiling(wishes, self._cores, self._memory)
-        allowed, note = limits.clip(self._wanted, ceiling) if self._wanted else (None, "")
-        if (ceiling, allowed) != (floor.ceiling, floor.allowed):
-            floor.ceiling, floor.allowed = ceiling, allowed
-            floor.jobs.forgive()
-        self._verdict = self._judge(view)
-        paused = bool(self._verdict.why) and not self._stopping
-        self._frozen = paused and self._verdict.freeze
-        if paused != floor.paused:
-            floor.paused = paused
-            floor.leases.wake()
-        if paused or self._stopping:
-            floor.leases.return_waiting()
-        return note
-
-    def _reconsider(self) -> None:
-        """The volunteer's consent has changed: refusals are forgotten, and what is not consented to any more ends."""
-        floor = self._floor
-        floor.jobs.forgive()
-        for signed in floor.jobs.signed():
-            why = floor.gate.objection(signed)
-            if why:
-                log.info("job %s: ends here: %s", signed.job, why)
-                floor.jobs.refuse(signed.job, why)
-                floor.leases.return_waiting([signed.job])
-                held = [slot.held.lease for slot in self._slots if slot.held]
-                self._cancels |= {lease.id for lease in held if lease.job == signed.job}
-
-    def _judge(self, view: View) -> Verdict:
-        """Whether chunks are taken now; who paused it comes before what the house says."""
-        self._house.follow(view.wishes)
-        self._floor.unlimited = view.wishes.unlimited
-        if view.paused:
-            return Verdict("Paused by the volunteer.", freeze=True)
-        if self._floor.allowed is not None and self._floor.allowed.paused:
-            return Verdict("Paused by an admin.", freeze=True)
-        reports = self.picture.containers
-        return self._house.judge(
-            view.wishes, sum(report.cpus_used or 0.0 for report in reports), self._floor.limits_hold
-        )
-
-    def _now(self, slot: Slot) -> SlotNow:
-        now = SlotNow(slot.number, busy=slot.held is not None, draining=slot.leaving)
-        job = self._floor.jobs.get(slot.container.job) if slot.container and slot.live else None
-        if job is None or slot.planned is None:
-            return now
-        wanted: Size | None = None
-        with contextlib.suppress(TooSmall):
-            wanted = self._floor.size_for(job.order)
-        return replace(now, planned=slot.planned, wanted=wanted, frozen=slot.frozen)
-
-    def _do(self, step: Step) -> None:
-        slot = next((slot for slot in self._slots if slot.number == step.number), None)
-        if isinstance(step, Open):
-            slot = Slot(step.number, self._floor)
-            self._slots.append(slot)
-            slot.thread.start()
-        elif slot is None:
-            return
-        elif isinstance(step, Drain | Keep):
-            slot.leaving = isinstance(step, Drain)
-            self._floor.leases.wake()
-        else:
-            try:
-                self._act(slot, step)
-            except EngineError as error:
-                self._refusal = f"The engine refused: {error}"
-                log.warning("slot %d: %s: %s", slot.number, type(step).__name__, error)
-
-    def _act(self, slot: Slot, step: Resize | Freeze | Thaw) -> None:
-        container = slot.container
-        if container is None or not slot.live:
-            return
-        if isinstance(step, Resize):
-            container.resize(step.size)
-            slot.planned = step.size
-            log.info("%s: now %g CPUs, %d MiB", container.name, step.size.cpus, step.size.memory // limits.MIB)
-        elif isinstance(step, Freeze):
-            container.pause()
-            slot.frozen = True
-        else:
-            container.unpause()
-            slot.frozen = False
-
-    def _cancel(self) -> None:
-        for slot in self._slots:
-            held, container = slot.held, slot.container
-            if held and held.lease.id in self._cancels and container and slot.live:
-                log.info("lease %s: cancelled", held.lease.id)
+    def _cancel(self, objected: frozenset[str]) -> None:
+        held = {slot.held.lease.id: slot for slot in self._adjusting.slots if slot.held}
+        self._cancels |= {lease for lease, slot in held.items() if slot.held and slot.held.lease.job in objected}
+        self._cancels &= held.keys()
+        for lease in self._cancels:
+            container = held[lease].container
+            if container and held[lease].live:
+                log.info("lease %s: cancelled", lease)
                 with contextlib.suppress(EngineError):
                     container.cancel()
-        self._cancels = {slot.held.lease.id for slot in self._slots if slot.held} & self._cancels
 
-    def _look(self, view: View, note: str) -> Picture:
-        slots = [slot for slot in self._slots if not slot.ended]
-        reports = tuple(report for slot in slots if (report := self._read_back.report(slot, self._floor.jobs)))
-        self._notice_dead(slots, reports)
-        unlimited = "" if self._floor.limits_hold else "This engine enforces no limits on CPU and memory."
-        trouble = [view.problem, self._refusal, unlimited, *(slot.trouble for slot in slots)]
-        paused = self._verdict.why if self._floor.paused else ""
+    # --- making them follow ---
+
+    def _follow(self, wanted: Wanted, allowed: Allocation) -> None:
+        slots, adjusting = self._adjusting.slots, self._adjusting
+        served = self._divide(allowed)
+        nows = [self._now(slot) for slot in slots]
+        nows, waits = kindly(nows, wanted.ceiling.memory, force=allowed.force)
+        rested = any(slot.resting for slot in slots)
+        for slot in slots:
+            slot.resting = slot.number in waits
+        self._memory_waits = [_waits(slot, now) for slot, now in zip(slots, nows, strict=True) if now.number in waits]
+        containers = 0 if self._stopping else allowed.containers
+        for step in steps(containers, wanted.frozen, nows, requeue=allowed.shrink == "requeue"):
+            adjusting.do(step)
+        adjusting.settled(nows)
+        self._floor.divided(served)
+        if rested:
+            self._floor.leases.wake()
+
+    def _divide(self, allowed: Allocation) -> frozenset[str]:
+        """Shares for all containers that are there or about to be; the leases that were divided among."""
+        idle: list[int] = []
+        computing: list[Computing] = []
+        for slot in self._adjusting.slots:
+            held, job = slot.held, self._floor.jobs.get(slot.held.lease.job) if slot.held else None
+            if held and job:
+                need, lease = job.order.resources, held.lease
+                computing.append(
+                    Computing(
+                        slot=slot.number,
+                        job=lease.job,
+                        stage=lease.stage,
+                        least=need.least_cpus,
+                        most=need.cpus,
+                        priority=job.order.priority,
+                        sweep=need.sweep,
+                        chunk=lease.id,
+                    )
+                )
+            elif slot.container is not None:
+                idle.append(slot.number)
+        self._floor.shares = self._division.shares(allowed, self._floor.ceiling, idle, computing)
+        return frozenset(each.chunk for each in computing)
+
+    def _now(self, slot: Slot) -> SlotNow:
+        container, planned = slot.container, slot.planned
+        now = SlotNow(slot.number, busy=slot.held is not None, draining=slot.leaving)
+        job = self._floor.jobs.get(container.job) if container and slot.live else None
+        if job is None or container is None or planned is None:
+            return now
+        now = replace(now, planned=planned, frozen=slot.frozen, drifted=slot.number in self._drifts())
+        try:
+            now = replace(now, wanted=self._floor.size_for(slot.number, job.order))
+        except TooSmall:
+            return replace(now, wanted=self._floor.shaped(slot.number, planned), too_small=True)
+        if now.wanted and now.wanted.memory < planned.memory:
+            return replace(now, used=container.reading().memory_used or 0)
+        return now
+
+    def _drifts(self) -> set[int]:
+        """The slots whose limits, not only whose pause, somebody else has changed."""
+        return {found.slot.number for found in self._found if found.drifted and not found.pause}
+
+    # --- looking ---
+
+    def _look(self, wanted: Wanted) -> Picture:
+        floor, adjusting = self._floor, self._adjusting
+        slots = [slot for slot in adjusting.slots if not slot.ended]
+        self._found = [found for slot in slots if (found := self._read_back.look(slot, floor.jobs))]
+        for found in self._found:
+            self._put_right(found)
         return Picture(
-            ceiling=self._floor.ceiling,
-            applied=self._applied(slots, reports, note),
-            containers=reports,
-            able=0 if paused else sum(slot.able for slot in slots),
-            paused=paused,
-            trouble=" ".join(sentence for sentence in trouble if sentence),
-            rules=permission.rules(view.wishes),
+            ceiling=floor.ceiling,
+            applied=self._applied(wanted, slots),
+            containers=tuple(found.report for found in self._found),
+            able=0 if wanted.paused else sum(slot.able for slot in slots),
+            paused=wanted.verdict.why if wanted.paused else "",
+            problems=self._problems(wanted, slots),
+            rules=permission.rules(wanted.view.wishes),
         )
 
-    def _notice_dead(self, slots: list[Slot], reports: tuple[ContainerReport, ...]) -> None:
-        """A container that was killed while idle is removed before the next chunk, not by it."""
-        dead = {report.id for report in reports if report.state == "dead"}
-        for slot in slots:
-            if slot.live and slot.container and slot.container.id in dead and not slot.held:
-                slot.gone = True
-                self._floor.leases.wake()
+    def _put_right(self, found: Found) -> None:
+        """A container that was killed while idle is removed before the next chunk, not by it; what somebody else has
+        changed is put right in the next pass, which comes at once."""
+        slot = found.slot
+        if found.report.state == "dead" and not slot.held:
+            slot.gone = True
+            self._floor.leases.wake()
+        if found.drifted and found.seen:
+            if found.pause:
+                slot.frozen = bool(found.seen.reading.frozen)
+            self._adjusting.note_mended(found.report.name, found.drifted)
+            self._wake.set()
 
-    def _applied(self, slots: list[Slot], reports: tuple[ContainerReport, ...], note: str) -> AppliedAllocation | None:
-        allowed = self._floor.allowed
-        if allowed is None:
+    def _applied(self, wanted: Wanted, slots: list[Slot]) -> AppliedAllocation | None:
+        if wanted.clipped is None:
             return None
-        verified = bool(reports) and all(as_planned(report) for report in reports)
-        unread = "" if reports else "No container runs now, so nothing could be read back."
+        adjusting, allowed = self._adjusting, wanted.clipped.allowed
+        barred = [found.report.chunk for found in self._found if self._is_barred(found)]
+        facts = parts.Facts(
+            clipped=wanted.clipped,
+            seen=[found.seen for found in self._found if found.seen],
+            slots=sum(not slot.leaving for slot in slots),
+            leaving=sum(slot.leaving and slot.container is not None for slot in slots),
+            frozen=wanted.frozen,
+            paused_by=wanted.verdict.why,
+            memory_waits=self._memory_waits,
+            room_waits=list(adjusting.waits_for_room.values()),
+            refused_sizes=adjusting.refusals("size"),
+            refused_pauses=adjusting.refusals("pause"),
+            left=self._floor.leftovers.sentences(),
+            mended=adjusting.mended(),
+            barred=barred,
+            disk_over=bool(allowed.disk) and self._house.disk.used() > allowed.disk,
+        )
+        found = parts.reports(facts)
+        unread = "" if facts.seen else "No container runs now, so nothing could be read back."
+        refused = [f"The engine refused: {words}." for words in (*facts.refused_sizes, *facts.refused_pauses)]
         return AppliedAllocation(
             version=allowed.version,
-            containers=sum(not slot.leaving for slot in slots),
+            containers=facts.slots,
             cpus=allowed.cpus,
             memory=allowed.memory,
-            verified=verified and not self._refusal,
-            note=" ".join(part for part in (note, self._refusal, unread) if part)[:LONGEST_SENTENCE],
+            verified=parts.verified(found),
+            note=" ".join(part for part in (wanted.clipped.note, *refused, unread) if part)[:LONGEST_SENTENCE],
+            parts=found,
         )
 
+    def _is_barred(self, found: Found) -> bool:
+        held = found.slot.held
+        job = self._floor.jobs.get(held.lease.job) if held else None
+        return job is not None and not self._floor.allows(job.order)
 
-_REMOVAL = 20.0
-"""Seconds that removing the containers may take when the daemon stops."""
+    def _problems(self, wanted: Wanted, slots: list[Slot]) -> tuple[str, ...]:
+        adjusting, floor = self._adjusting, self._floor
+        unread = [found.report.name for found in self._found if found.seen and not found.seen.reading.source]
+        found = [
+            wanted.view.problem,
+            self._house.powerless(wanted.view.wishes),
+            *(f"The engine refused: {words}." for words in (*adjusting.refusals("size"), *adjusting.refusals("pause"))),
+            "" if floor.limits_hold else "This engine enforces no limits on CPU and memory.",
+            f"The control group of {', '.join(unread)} cannot be read here, so its limits are not verified: see"
+            " `dockercomp-worker doctor`."
+            if unread
+            else "",
+            *floor.leftovers.sentences(),
+            wanted.verdict.why if wanted.verdict.why and not wanted.verdict.freeze else "",
+            *(slot.trouble for slot in slots),
+        ]
+        return tuple(sentence[:LONGEST_SENTENCE] for sentence in found if sentence)[:_MOST_PROBLEMS]
+
+
+def _waits(slot: Slot, now: SlotNow) -> str:
+    name = slot.container.name if slot.container else f"slot {slot.number}"
+    if now.too_small:
+        return f"{name} keeps its memory until its chunk ends: its job needs more than it may have here from then on."
+    return f"{name} uses {_rounded(now.used)} MiB now, and gets less when its chunk ends."
+
+
+def _rounded(size: int) -> int:
+    """MiB, in steps that do not make news of every page."""
+    return -(-size // (16 * MIB)) * 16
 
 
 def _said(allocation: Allocation) -> str:
-    memory = allocation.memory // limits.MIB
+    memory = allocation.memory // MIB
     paused = ", paused" if allocation.paused else ""
     return f"{allocation.containers} containers, {allocation.cpus:g} CPUs and {memory} MiB each{paused}"

@@ -53,6 +53,8 @@ class Leases:
         self._clock = clock
         self._held: dict[str, Held] = {}
         self._parcels: dict[str, Parcel] = {}
+        self.done = 0
+        """Chunks that were computed here, well or not."""
 
     # --- in ---
 
@@ -187,6 +189,7 @@ class Leases:
                 _discard(payload)
             else:
                 self._parcels[report.lease] = Parcel(report, payload, self._clock())
+                self.done += report.outcome != "returned"
             self.changed.notify_all()
 
     # --- the sync ---
@@ -265,6 +268,11 @@ class Leases:
         with self.changed:
             waiting = [parcel.since for parcel in self._parcels.values() if not parcel.uploading]
             return Post(results=len(waiting), oldest=min(waiting, default=0.0))
+
+    def undelivered(self) -> int:
+        """Results that are not settled with the master, those on their way included."""
+        with self.changed:
+            return len(self._parcels)
 
     def counts(self) -> tuple[int, int]:
         """Leases that wait, and that run."""

@@ -56,6 +56,8 @@ class Load:
     chunk_s: float | None
     input_bytes: float = 0.0
     """Mean size of an input."""
+    most: int = SYNC_LIMIT
+    """Chunks that may yet be asked for, as of a stint that ends."""
 
     @property
     def low(self) -> bool:
@@ -75,7 +77,7 @@ def want(load: Load) -> int:
         ahead = math.ceil(HORIZON / max(load.chunk_s, 1e-4))
     queue = min(load.slots * ahead, max(load.slots, int(INPUT_BUDGET / max(load.input_bytes, 1.0))))
     idle = max(0, load.slots - load.running)
-    return max(0, min(SYNC_LIMIT, idle + queue - load.waiting)) if load.slots else 0
+    return max(0, min(SYNC_LIMIT, load.most, idle + queue - load.waiting)) if load.slots else 0
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,9 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from typing import Literal, Protocol
 
 from dockercomp.protocol.messages import Allocation, Ceiling, Failure
@@ -14,14 +15,17 @@ from dockercomp.protocol.orders import JobOrder
 
 from . import limits
 from .checkpoints import Checkpoints
+from .division import LINGER_S, Share
 from .engine import EngineError, ImageMissing
 from .gate import Gate
 from .jobs import Job, Jobs
 from .leases import Held, Leases
+from .leftovers import Leftovers
 from .limits import TooSmall
 from .live import Live, Watched
 from .pace import ChunkTimes
 from .reconcile import in_force
+from .room import NoRoomYet, Room
 from .tasks import Outcome, Reading, Size, Task
 
 log = logging.getLogger(__name__)
@@ -32,6 +36,8 @@ LONGEST_BACKOFF = 60.0
 IMAGE_AGAIN_S = 10.0
 """Seconds until a job may come again whose image was removed from the engine meanwhile."""
 _LOOK_AGAIN = 5.0
+_SHARE_S = 2.0
+"""Seconds that a chunk waits at most for its container's share of the CPU."""
 
 
 class Container(Protocol):
@@ -68,9 +74,13 @@ class Floor:
     ceiling: Ceiling
     checkpoints: Checkpoints
     gate: Gate
+    leftovers: Leftovers
     watched: Watched = field(default_factory=Watched)
+    room: Room = field(default_factory=Room)
     allowed: Allocation | None = None
     """The allocation as clipped by the ceiling; None until the master has given one."""
+    shares: Mapping[int, Share] = field(default_factory=dict)
+    """What each slot's container gets of the CPU, as it was last divided."""
     paused: bool = False
     """No slot takes a chunk."""
     limits_hold: bool = True
@@ -79,12 +89,57 @@ class Floor:
     """What the volunteer wants where they are not."""
     news: Callable[[], None] = lambda: None
     """Something about a container is worth reading back and telling."""
+    _divided: threading.Condition = field(default_factory=threading.Condition)
+    _served: frozenset[str] = frozenset()
 
-    def size_for(self, order: JobOrder) -> Size:
-        """What a container of the job gets now. Raises TooSmall."""
+    def size_for(self, number: int, order: JobOrder) -> Size:
+        """What a slot's container of the job gets now. Raises TooSmall."""
         if self.allowed is None:
             raise TooSmall("has no allocation here yet")
-        return limits.container_size(self.allowed, self.ceiling, order.resources)
+        return self.shaped(number, limits.container_size(self.allowed, self.ceiling, order.resources))
+
+    def shaped(self, number: int, size: Size) -> Size:
+        """The size with the CPU that the slot has now."""
+        share = self.shares.get(number)
+        if share is None:
+            return size
+        return replace(
+            size,
+            cpus=share.cpus,
+            weight=share.weight,
+            cpuset=share.cpuset,
+            width=share.width,
+            timed_as=share.had,
+        )
+
+    def allows(self, order: JobOrder) -> bool:
+        """Whether the admin lets the job run here."""
+        patterns = self.allowed.jobs if self.allowed else []
+        return not patterns or any(
+            fnmatchcase(word, pattern) for word in (order.job, order.name) for pattern in patterns
+        )
+
+    def may_run(self, job: str) -> bool:
+        """Whether a chunk of the job may begin: its image is here, and the admin allows it."""
+        found = self.jobs.get(job)
+        return found is not None and self.jobs.runnable(job) and self.allows(found.order)
+
+    @property
+    def shares_cpus(self) -> bool:
+        """Whether containers may use each other's CPUs."""
+        return self.allowed is not None and self.allowed.policy == "overcommit"
+
+    def divided(self, leases: frozenset[str]) -> None:
+        """The CPU is divided among the chunks of these leases, and all containers have their shares."""
+        with self._divided:
+            self._served = leases
+            self._divided.notify_all()
+
+    def await_share(self, lease: str) -> None:
+        """Returns once the CPU is divided with this chunk in mind, or that takes too long."""
+        self.news()
+        with self._divided:
+            self._divided.wait_for(lambda: lease in self._served, _SHARE_S)
 
 
 @dataclass
@@ -99,8 +154,12 @@ class Slot:
     planned: Size | None = None
     frozen: bool = False
     gone: bool = False
-    """Its container was found dead; the slot removes it when it is idle."""
+    """Its container was found dead, or may not go on; the slot removes it when it is idle."""
     held: Held | None = None
+    ended_at: float = -math.inf
+    """When its last chunk ended."""
+    resting: bool = False
+    """It takes no chunk until the keeper has changed its container."""
     leaving: bool = False
     giving_back: bool = False
     ended: bool = False
@@ -125,15 +184,20 @@ class Slot:
                 self.held = self._take()
                 if self.held:
                     self._work(self.held)
-                    self.held = None
+                    self.held, self.ended_at = None, time.monotonic()
+                    if self.resting or self.leaving:
+                        self.floor.news()
         finally:
             self._drop()
             self.ended = True
             self.floor.news()
 
     def _useless(self) -> bool:
-        """The container's job has ended, or the container has."""
-        return self.container is not None and (self.gone or self.floor.jobs.get(self.container.job) is None)
+        """The container's job has ended or is not allowed here any more, or the container has ended."""
+        if self.container is None:
+            return False
+        job = self.floor.jobs.get(self.container.job)
+        return self.gone or job is None or not self.floor.allows(job.order)
 
     def _take(self) -> Held | None:
         """The next chunk; None when something else may have to be done first."""
@@ -142,8 +206,8 @@ class Slot:
             if self.leaving or self._useless():
                 return None
             backoff = self.resume_at - time.monotonic()
-            if not self.floor.paused and backoff <= 0:
-                held = leases.take(self.container.job if self.container else "", self.floor.jobs.runnable)
+            if not (self.floor.paused or self.resting) and backoff <= 0:
+                held = leases.take(self.container.job if self.container else "", self.floor.may_run)
                 if held:
                     return held
             leases.changed.wait(min(backoff, _LOOK_AGAIN) if backoff > 0 else _LOOK_AGAIN)
@@ -155,11 +219,16 @@ class Slot:
             self.floor.leases.returned(lease.id)
             return
         try:
+            if self._waits_for_share(job.order):
+                self.floor.await_share(lease.id)
             container = self._warm(job)
             begun = time.monotonic()
             outcome = self._watched(container, held, job)
         except TooSmall as error:
             self._refuse(held, str(error))
+        except NoRoomYet as error:
+            self.trouble, self.resume_at = f"slot {self.number} waits: {error}.", time.monotonic() + 0.5
+            self.floor.leases.again(held)
         except ImageMissing:
             self._drop()
             self._refuse(held, "its image was removed from the engine", IMAGE_AGAIN_S)  # its order fetches it again
@@ -171,6 +240,13 @@ class Slot:
             self._died(held, str(error), Outcome(failure=failure))
         else:
             self._settle(held, outcome, time.monotonic() - begun)
+
+    def _waits_for_share(self, order: JobOrder) -> bool:
+        """Whether the CPU may have to be divided anew before the chunk begins: it is not while chunk follows chunk."""
+        if order.resources.sweep:
+            return True
+        follows = self.container is not None and time.monotonic() - self.ended_at < LINGER_S
+        return not follows and self.floor.allowed is not None and self.floor.allowed.policy != "fixed"
 
     def _watched(self, container: Container, held: Held, job: Job) -> Outcome:
         """Run it, so that others can look on, and so that a restarted worker could go on from its checkpoints."""
@@ -189,11 +265,12 @@ class Slot:
             self.floor.watched.end(live)
 
     def _warm(self, job: Job) -> Container:
-        """The container of the job, started if there is none. Raises TooSmall, EngineError."""
+        """The container of the job, started if there is none. Raises TooSmall, NoRoomYet, EngineError."""
         if self.container and self.container.job == job.order.job:
             return self.container
         self._drop()
-        size = self.floor.size_for(job.order)
+        size = self.floor.size_for(self.number, job.order)
+        self.floor.room.take(self.number, size, self.floor.ceiling, share_cpus=self.floor.shares_cpus)
         container = self.container = self.floor.make(job, self.number, size)
         container.start()
         if not in_force(container.reading(), size):
@@ -257,9 +334,15 @@ class Slot:
 
     def _drop(self) -> None:
         container, self.live, self.planned, self.frozen, self.gone = self.container, False, None, False, False
-        if container is None:
-            return
-        with contextlib.suppress(EngineError):
-            container.stop()
+        self.resting = False
+        heir = ""
+        if container is not None:
+            try:
+                container.stop()
+            except EngineError as error:
+                heir = container.id
+                self.floor.leftovers.add(container.id, container.name, str(error))
         self.container = None
-        self.floor.news()
+        self.floor.room.leave(self.number, heir)
+        if container is not None:
+            self.floor.news()

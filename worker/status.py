@@ -1,4 +1,4 @@
-"""DC_HOME/worker/status.json: what the daemon tells `dockercomp-worker status`, replaced whole at every sync."""
+"""DC_HOME/worker/status.json: what the daemon tells `dockercomp-worker status`, replaced whole when it has changed."""
 
 from pathlib import Path
 
@@ -34,6 +34,8 @@ class Status(Message, frozen=True, kw_only=True):
     """Whose work the volunteer lets run, and what jobs may have beyond the locked default, a sentence each."""
     allocation: Allocation | None = None
     applied: AppliedAllocation | None = None
+    problems: list[str] = []
+    """What is wrong here and how to mend it, a sentence each."""
     containers: list[ContainerReport] = []
 
 

@@ -11,10 +11,11 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
+import dockercomp
 from dockercomp.protocol.errors import (
     BadRequest,
     DockercompError,
@@ -49,6 +50,7 @@ from .master_client import MasterClient
 from .master_keys import MasterKeys
 from .outputs import Outputs, Parcel
 from .pace import SHORTEST, ChunkTimes, Load, next_call, want
+from .stint import ENDLESS, Now, Stint
 
 log = logging.getLogger(__name__)
 
@@ -72,10 +74,14 @@ class Line:
 
     offline: str = ""
     """Why the last sync has no answer; empty while it has."""
+    heard: float = field(default_factory=time.monotonic)
+    """When the master last answered, on the monotonic clock; before it did, when this began."""
     last_sync: float | None = None
     allocation: Allocation | None = None
     why_idle: str = ""
     sent: int = 0
+    master_version: str = ""
+    """Of the worker that the master serves; empty: not said."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +99,7 @@ class Parts:
     watched: Watched
     gate: Gate
     keys: MasterKeys
+    stint: Stint = ENDLESS
 
 
 @dataclass(frozen=True)
@@ -250,7 +257,7 @@ class SyncLoop:
             log.info("the master answers again")
         self._pause = FIRST_PAUSE
         self._told_machine, self._told_ceiling = sent.machine or self._told_machine, sent.ceiling or self._told_ceiling
-        self.line.offline, self.line.last_sync = "", time.time()
+        self.line.offline, self.line.last_sync, self.line.heard = "", time.time(), time.monotonic()
         return self._act(sent, answer)
 
     def _request(self, leaving: bool) -> _Sent:
@@ -274,6 +281,7 @@ class SyncLoop:
             ceiling=picture.ceiling if picture.ceiling != self._told_ceiling else None,
             load=os.getloadavg()[0],
             status=self.sentence()[:LONGEST_SENTENCE],
+            problems=self.problems(),
             leaving=leaving,
         )
         body = msgspec.json.encode(request)
@@ -285,6 +293,7 @@ class SyncLoop:
         self._longest = answer.call_again_s * random.uniform(0.8, 1.0)  # noqa: S311  (jitter)
         self._dry = len(answer.leases) < sent.want
         self.line.why_idle, self.line.allocation = answer.why_idle, answer.allocation
+        self.line.master_version = answer.worker_version
         uploads = self._acknowledged(sent, answer.acks)
         parts.watched.told(sent.running)
         self._orders(answer.orders)
@@ -299,6 +308,7 @@ class SyncLoop:
             parts.keeper.cancel(running)
         for lease in answer.leases:
             self._lease(lease)
+        parts.keeper.learned(answer.points)
         parts.keeper.want(answer.allocation)
         parts.leases.wake()
         return uploads
@@ -343,7 +353,23 @@ class SyncLoop:
             running=running,
             chunk_s=self._parts.times.expect(leases.jobs() or self._parts.jobs.known()),
             input_bytes=leases.input_bytes(),
+            most=self._parts.stint.room(self.now()),
         )
+
+    def now(self) -> Now:
+        """What the worker's stint is judged by."""
+        leases, times = self._parts.leases, self._parts.times
+        waiting, running = leases.counts()
+        return Now(leases.done, waiting, running, [times.expect([job]) for job in self._parts.jobs.known()])
+
+    def problems(self) -> list[str]:
+        """What is wrong on this side and how to mend it, a sentence each."""
+        served, own = self.line.master_version, dockercomp.__version__
+        old = (
+            f"This worker is version {own}, its master serves {served}: it works on, and is never updated unasked; to"
+            f" update it, run the installer again (curl -fsS {self._parts.master.url}/installer.sh | sh)."
+        )
+        return [*self._parts.keeper.picture.problems, *([old] if served and served != own else [])]
 
     def sentence(self) -> str:
         """What this worker is doing, or why it is idle."""

@@ -12,6 +12,7 @@ from worker.engine import Engine
 from worker.gate import Gate
 from worker.jobs import Job, Jobs
 from worker.leases import Leases
+from worker.leftovers import Leftovers
 from worker.pace import ChunkTimes
 from worker.slots import Floor, Slot
 from worker.tasks import Size
@@ -25,7 +26,7 @@ def floor_of(engine: Engine, home: Path) -> Floor:
 
     ceiling = Ceiling(containers=1, cpus=1.0, memory=512 * MIB)
     gate = Gate(home, lambda: [], "linux/amd64", LOCKED)
-    floor = Floor(Leases(), Jobs(), ChunkTimes(), make, ceiling, Checkpoints(home), gate)
+    floor = Floor(Leases(), Jobs(), ChunkTimes(), make, ceiling, Checkpoints(home), gate, Leftovers(engine.remove))
     floor.allowed = Allocation(version=1, containers=1, cpus=1.0, memory=512 * MIB)
     return floor
 
