@@ -10,12 +10,11 @@ import click
 import msgspec
 
 import dockercomp
-from dockercomp.machine.configuration import ConfigurationError
 from dockercomp.machine.home import HomeInUseError, lock
 
-from . import describe, logs, settings, status
+from . import describe, logs, status
 from .cli_configure import configure
-from .settings import Settings
+from .cli_run import read_settings, run
 from .volunteer import Control, read_control, write_control
 
 _EXITS = """
@@ -24,6 +23,7 @@ Exit codes:
   0   done; for `run`: stopped as asked
   1   failed, or the check found something
   2   wrong usage
+  75  `run` with an end: the master, or Docker, did not answer for so long that it gave up
   76  this worker is of another version than its master
   77  the master does not accept this worker's credentials
   78  the configuration or the enrolment token cannot be used
@@ -40,29 +40,14 @@ def main() -> None:
     """
 
 
-def _settings() -> Settings:
-    try:
-        return settings.read()
-    except ConfigurationError as error:
-        click.echo(f"dockercomp-worker: {error}", err=True)
-        sys.exit(78)
-
-
-@main.command()
-@click.option("--grace", default=10.0, show_default=True, help="Seconds that running chunks get when told to stop.")
-def run(grace: float) -> None:
-    """Run the worker here until SIGTERM or Ctrl-C (a second one does not wait for chunks)."""
-    found = _settings()
-    from . import daemon  # noqa: PLC0415  (the other commands need neither Docker nor the network)
-
-    sys.exit(daemon.run(found, grace))
+main.add_command(run)
 
 
 @main.command("status")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def status_command(as_json: bool) -> None:
     """What the worker is doing, and why it is idle. Exit code 1 where none runs."""
-    home = _settings().home
+    home = read_settings().home
     found, pid = status.read(home) or status.Status(state="never started"), running_pid(home)
     if pid is None and found.state != "never started":
         sentence = found.sentence if found.state == "stopped" else "The worker is gone without a word; see its log."
@@ -77,7 +62,7 @@ def pause(duration: str | None) -> None:
     """Freeze the containers, for DURATION (such as 30m, 2h, 1d) or until `resume`."""
     seconds = None if duration is None else parse_duration(duration)
     until = None if seconds is None else time.time() + seconds
-    write_control(_settings().home, Control(paused=True, until=until))
+    write_control(read_settings().home, Control(paused=True, until=until))
     click.echo(
         "Paused." if until is None else f"Paused until {time.strftime('%Y-%m-%d %H:%M', time.localtime(until))}."
     )
@@ -86,7 +71,7 @@ def pause(duration: str | None) -> None:
 @main.command()
 def resume() -> None:
     """Go on after `pause`."""
-    home = _settings().home
+    home = read_settings().home
     was = read_control(home).pauses(time.time())
     write_control(home, Control())
     click.echo("Going on." if was else "It was not paused.")
@@ -99,7 +84,7 @@ _LIMITS = ("ceiling", "disk_used", "network_used", "rules", "consent", "allocati
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def limits(as_json: bool) -> None:
     """Your ceiling, what the admin allocated, and what the containers' cgroups say."""
-    found = status.read(_settings().home)
+    found = status.read(read_settings().home)
     if found is None or found.ceiling is None:
         click.echo("The worker has not run here yet; `dockercomp-worker run` starts it.", err=True)
         sys.exit(1)
@@ -115,7 +100,7 @@ def limits(as_json: bool) -> None:
 @click.option("-n", "--lines", default=50, show_default=True, help="So many of the last lines.")
 def log(follow: bool, lines: int) -> None:
     """The worker's log (DC_HOME/log/worker.log)."""
-    path = logs.path(_settings().home)
+    path = logs.path(read_settings().home)
     if not path.exists():
         click.echo(f"There is no log yet at {path}.", err=True)
         sys.exit(1)
@@ -126,7 +111,7 @@ def log(follow: bool, lines: int) -> None:
 @click.option("--timeout", default=60.0, show_default=True, help="Seconds to wait for its end.")
 def stop(timeout: float) -> None:
     """Stop the worker: running chunks may end, the rest goes back, containers are removed."""
-    home = _settings().home
+    home = read_settings().home
     pid = running_pid(home)
     if pid is None:
         click.echo("No worker runs here.")
@@ -147,7 +132,7 @@ def stop(timeout: float) -> None:
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def doctor(as_json: bool) -> None:
     """Check engine, limits, disk, clock, connection and credentials, and say what to do. Exit code 1 on a failure."""
-    found = _settings()
+    found = read_settings()
     from . import doctor as checks  # noqa: PLC0415
 
     results = checks.examine(found)
@@ -159,7 +144,7 @@ def doctor(as_json: bool) -> None:
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def uninstall(arguments: tuple[str, ...]) -> None:
     """Take everything of dockerComp back from this machine (--yes, --dry-run, --packages)."""
-    home = _settings().home
+    home = read_settings().home
     program = home / "uninstall"
     if not program.exists():
         click.echo(
