@@ -17,6 +17,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "scaling": (),
     "trust": ("quick",),
     "control": ("clients", "quick"),
+    "change": (),
     "foreground": ("quick",),
     "daemon": ("quick",),
     "mix": ("k", "seed", "quick"),
