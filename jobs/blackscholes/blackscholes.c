@@ -1,29 +1,24 @@
 /* Prices European options by Black and Scholes, several threads wide.
  *
  * Reads a line an option on standard input: `spot strike rate volatility years C|P`. Writes its price, a line each, in the
- * same order. Threads: DC_WIDTH, else OMP_NUM_THREADS, else 1; each prices a block of neighbouring options, so that the
- * width changes nothing in the result.
+ * same order. Its pool has as many threads as its container has CPUs at any moment, without a worker as many as DC_WIDTH
+ * says, else as the machine has; each option is priced by itself, so that the width changes nothing in the result.
  *
  *     d1 = (ln(S / K) + (r + v^2 / 2) t) / (v sqrt t),  d2 = d1 - v sqrt t
  *     call = S N(d1) - K e^(-rt) N(d2),  put = K e^(-rt) N(-d2) - S N(-d1),  N(x) = erfc(-x / sqrt 2) / 2
  *     (F. Black, M. Scholes: The Pricing of Options and Corporate Liabilities, 1973)
  */
+#include "dockercomp.h"
+
 #include <math.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#define MOST_THREADS 256
+#define PIECE 2000 /* options, well under a millisecond */
 
 struct option {
     double spot, strike, rate, volatility, years, price;
     char type;
-};
-
-struct block {
-    struct option *first;
-    size_t count;
-    pthread_t thread;
 };
 
 static void fail(const char *what, size_t line) {
@@ -49,10 +44,9 @@ static double price(const struct option *o) {
     return discounted * normal(-d2) - o->spot * normal(-d1);
 }
 
-static void *price_all(void *given) {
-    struct block *block = given;
-    for (size_t n = 0; n < block->count; n++) block->first[n].price = price(&block->first[n]);
-    return NULL;
+static void price_some(void *given, size_t from, size_t to) {
+    struct option *options = given;
+    for (size_t n = from; n < to; n++) options[n].price = price(&options[n]);
 }
 
 static struct option *read_all(size_t *count) {
@@ -70,23 +64,13 @@ static struct option *read_all(size_t *count) {
     return options;
 }
 
-static size_t width(void) {
-    const char *text = getenv("DC_WIDTH");
-    if (!text) text = getenv("OMP_NUM_THREADS");
-    long number = text ? strtol(text, NULL, 10) : 1;
-    return number < 1 ? 1 : number > MOST_THREADS ? MOST_THREADS : (size_t)number;
-}
-
 int main(void) {
-    static struct block blocks[MOST_THREADS];
-    size_t count, threads = width();
+    size_t count;
     struct option *options = read_all(&count);
-    for (size_t n = 0; n < threads; n++) {
-        size_t from = count * n / threads, to = count * (n + 1) / threads;
-        blocks[n] = (struct block){.first = options + from, .count = to - from};
-        if (pthread_create(&blocks[n].thread, NULL, price_all, &blocks[n])) fail("no thread could be started", 0);
-    }
-    for (size_t n = 0; n < threads; n++) pthread_join(blocks[n].thread, NULL);
+    dc_pool *pool = dc_pool_new(1);
+    if (!pool) fail("no thread could be started", 0);
+    dc_pool_for(pool, count, PIECE, price_some, options);
+    dc_pool_free(pool);
     for (size_t n = 0; n < count; n++) printf("%.8f\n", options[n].price);
     free(options);
     return fflush(stdout) || ferror(stdout);
