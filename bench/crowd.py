@@ -20,7 +20,6 @@ from dockercomp.protocol.messages import (
     Allocation,
     AppliedAllocation,
     Ceiling,
-    EnrolAnswer,
     EnrolRequest,
     Machine,
     PartReport,
@@ -28,6 +27,8 @@ from dockercomp.protocol.messages import (
     SyncRequest,
 )
 from dockercomp.protocol.transport import Connection
+from server.enrolment import Enrolment
+from server.wiring import open_store
 
 _MACHINE = Machine(hostname="simulated", cpus=4, memory=8 << 30, disk_free=1 << 40, platform="linux/amd64")
 _CEILING = Ceiling(containers=4, cpus=4, memory=4 << 30)
@@ -53,30 +54,40 @@ def crowd(installation: Installation, count: int) -> Iterator[None]:
     """So many clients call, once all have come."""
     context = multiprocessing.get_context("spawn")
     stop, ready = context.Event(), context.Event()
-    process = context.Process(target=_live, args=(installation.url, installation.enrolment_token(), count, ready, stop))
+    clients = _enrolled(installation, count)
+    process = context.Process(target=_live, args=(installation.url, clients, ready, stop))
     process.start()
     try:
         if not ready.wait(_READY_S):
-            raise RuntimeError(f"{count} simulated clients did not come within {_READY_S} s")
+            raise RuntimeError(f"{count} simulated clients did not all call within {_READY_S} s")
         yield
     finally:
         stop.set()
         process.join(30)
 
 
-def _live(url: str, token: str, count: int, ready: Any, stop: Any) -> None:
+def _enrolled(installation: Installation, count: int) -> list[_Client]:
+    """New clients, made by the master's own duty: its HTTP route lets no address bring a thousand machines a minute."""
+    token = installation.enrolment_token()
+    with open_store(installation.settings) as store:
+        enrolment = Enrolment(store, "")
+        asked = [
+            EnrolRequest(token=token, machine=_MACHINE, ceiling=_CEILING, request=secrets.token_hex(8))
+            for _ in range(count)
+        ]
+        answers = [enrolment.enrol(request, "192.0.2.1") for request in asked]
+    return [_Client(answer.client, answer.secret) for answer in answers]
+
+
+def _live(url: str, clients: list[_Client], ready: Any, stop: Any) -> None:
+    """Call for all of them until told to stop; `ready` is set once each has called."""
     local = threading.local()
 
     def connection() -> Connection:
         if not hasattr(local, "connection"):
-            local.connection = Connection(url, token)
+            local.connection = Connection(url)
         found: Connection = local.connection
         return found
-
-    def come(_: int) -> _Client:
-        request = EnrolRequest(token=token, machine=_MACHINE, ceiling=_CEILING, request=secrets.token_hex(8))
-        enrolled = connection().call("enrol", EnrolAnswer, request)
-        return _Client(enrolled.client, enrolled.secret)
 
     due: list[tuple[float, int]] = []
     lock = threading.Lock()
@@ -90,13 +101,13 @@ def _live(url: str, token: str, count: int, ready: Any, stop: Any) -> None:
             heapq.heappush(due, (time.monotonic() + pause, number))
 
     with ThreadPoolExecutor(_THREADS) as threads:
-        clients = list(threads.map(come, range(count)))
-        now = time.monotonic()
-        due += sorted((now + count / 100 * random.random(), number) for number in range(count))
+        list(threads.map(call, range(len(clients))))
         ready.set()
         while not stop.is_set():
             with lock:
-                late = [heapq.heappop(due)[1] for _ in range(len(due)) if due[0][0] <= time.monotonic()]
+                late = []
+                while due and due[0][0] <= time.monotonic():
+                    late.append(heapq.heappop(due)[1])
             for number in late:
                 threads.submit(call, number)
             stop.wait(0.01)

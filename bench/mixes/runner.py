@@ -34,7 +34,7 @@ class Runner:
             version=1, containers=in_flight, cpus=cpus / in_flight, memory=MEMORY + SCRATCH, policy=policy
         )
         self._ceiling = Ceiling(containers=in_flight, cpus=cpus, memory=in_flight * (MEMORY + SCRATCH))
-        self._division = Division(cpus)
+        self._division = Division(cpus, shelf.pins)
         self._division.learned(known)
         self._flying: dict[int, _Flight] = {}
         self._lock = threading.Lock()

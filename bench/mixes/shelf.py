@@ -15,6 +15,7 @@ from dockercomp.protocol.orders import ImagePin, JobOrder, ProgramSpec, Resource
 from worker.container import WarmContainer
 from worker.engine import Engine
 from worker.invocation import JOB_FOLDER
+from worker.pinning import Pins
 from worker.tasks import EngineFacts, Outcome, Size, Task
 
 MEMORY, SCRATCH = 128 * 2**20, 8 * 2**20
@@ -31,6 +32,7 @@ class Shelf:
     rates: Mapping[str, float]
 
     def __post_init__(self) -> None:
+        self.pins = Pins.of_engine(self.engine.host, self.facts.cpus)
         self._free: dict[str, list[WarmContainer]] = defaultdict(list)
         self._all: list[WarmContainer] = []
 
@@ -64,6 +66,8 @@ class Shelf:
         return outcome
 
     def close(self) -> None:
+        if self.pins is not None:
+            self.pins.none()
         for container in self._all:
             container.stop()
 
