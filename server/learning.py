@@ -36,7 +36,8 @@ def kind_of(client: Document) -> str:
     """The kind of a client's machine, in words: its CPUs and its processor."""
     machine = client.get("machine") or {}
     processor = str(machine.get("cpu_kind") or "")[:_LONGEST_KIND] or "unknown processor"
-    return f"{_cpus(client)} CPUs, {processor}"
+    cpus = _cpus(client)
+    return f"{cpus} CPU{'s' if cpus != 1 else ''}, {processor}"
 
 
 def key_of(kind: str) -> str:
