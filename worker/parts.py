@@ -116,7 +116,11 @@ def _memory(facts: Facts) -> PartReport:
         for s in facts.seen
     ]
     actual = _each([f"{size / MIB:.0f}" for size in read or [facts.clipped.allowed.memory]], "MiB")
-    return _limit(facts, "memory", actual, [*facts.memory_waits, *facts.room_waits])
+    waits = [*facts.memory_waits, *facts.room_waits]
+    over = [seen.name for seen in facts.seen if seen.planned.memory > facts.clipped.allowed.memory]
+    if over and not waits:
+        waits = [f"{_listed(over, 'has', 'have')} more than that, and must end."]
+    return _limit(facts, "memory", actual, waits)
 
 
 def _weights(facts: Facts) -> str:
