@@ -2,13 +2,14 @@
 
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from dockercomp.protocol.orders import ProgramSpec
 from tests.integration.docker_parts import MIB, Hearing, Start, order_of, payload, sh, task
-from worker import inside
+from worker import cpu_list, inside
 from worker.container import WarmContainer
 from worker.tasks import Size
 
@@ -72,3 +73,26 @@ def test_a_process_that_ran_out_of_memory_is_an_error_and_no_hang(start: Start, 
     )
     outcome = start(order_of(ProgramSpec(function="work:go")), program, size(2)).run(task(b"in"))
     assert outcome.failure is not None and outcome.failure.reason == "memory"
+
+
+PINNED = "import os\nprint(len(os.sched_getaffinity(0)), os.environ['DC_WIDTH'])\n"
+
+
+def test_an_unmodified_program_sees_the_cpus_that_it_is_pinned_to(start: Start) -> None:
+    mine = sorted(cpu_list.online())
+    if len(mine) < 2:
+        pytest.skip("this machine has one CPU")
+    one, two = str(mine[0]), cpu_list.written(mine[:2])
+    container = start(order_of(ProgramSpec(command=["python3", "-c", PINNED])), None, replace(size(2), cpuset=one))
+    assert payload(container.run(task())) == b"1 1\n"
+    container.resize(replace(size(2), cpuset=two))
+    assert payload(container.run(task())) == b"2 2\n"
+
+
+@pytest.mark.parametrize("follower", ["c", "python"], indirect=True)
+def test_a_width_beyond_what_the_container_allows_is_no_error(start: Start, program: Path, follower: list[str]) -> None:
+    few = start(order_of(ProgramSpec(command=follower)), program, size(2))
+    expected = payload(few.run(task()))
+    few.stop()
+    beyond = Size(cpus=2.0, memory=1024 * MIB, scratch=16 * MIB, width=1000)
+    assert payload(start(order_of(ProgramSpec(command=follower)), program, beyond).run(task())) == expected

@@ -1,5 +1,6 @@
 """The pools for programs in containers, without any worker: building, torn reads, several pools, errors."""
 
+import ast
 import itertools
 import os
 import shutil
@@ -405,3 +406,9 @@ for odd in (lambda: Pool(0), lambda: Pool(-1), lambda: Pool().map(str, [1], 0)):
     except ValueError as error: print(error)
 """
     assert python(source).count("must be") == 3
+
+
+def test_it_runs_on_old_pythons_with_the_standard_library_only() -> None:
+    tree = ast.parse((INSIDE / "dockercomp_pool.py").read_text(), feature_version=(3, 6))
+    imported = {name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names}
+    assert imported <= {*sys.stdlib_module_names, "dockercomp_chunk"}

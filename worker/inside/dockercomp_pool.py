@@ -180,6 +180,8 @@ class _Run:
         self.pool, self.function = pool, function
         self.pieces = enumerate(iter(lambda: list(itertools.islice(items, chunksize)), []))
         self.processes = []
+        self.full_until = float("-inf")
+        """When to try again after the container allowed no more processes."""
         self.done = {}
         self.next = 0
         """The number of the piece whose results come next."""
@@ -251,14 +253,17 @@ class _Run:
 
     def _fork(self):
         """One more process; None where there can be no more, but are some."""
+        if self.processes and time.monotonic() < self.full_until:
+            return None
         with _lock:
             others = [process.way for pool in _pools for run in pool._runs for process in list(run.processes)]
             try:
                 process = _Process(self.function, others)
             except BlockingIOError:
-                if self.processes:
-                    return None
-                raise
+                if not self.processes:
+                    raise
+                self.full_until = time.monotonic() + 1
+                return None
             self.processes.append(process)
         return process
 
