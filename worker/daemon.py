@@ -28,6 +28,7 @@ from .disk import Disk
 from .division import Division
 from .engine import Engine, EngineError, EngineUnavailable
 from .gate import Gate
+from .hook import Hook
 from .house import House
 from .identity import Identity, NotEnrolled, WrongMaster
 from .images import ImageStore
@@ -163,7 +164,7 @@ class Daemon:
     def _wire(self, facts: EngineFacts, ceiling: Ceiling, who: Identity, master: MasterClient) -> None:
         leases, jobs, times = Leases(), Jobs(), ChunkTimes()
         jobs.fits = lambda job: self._stint.fits(times.expect([job]))
-        house = House(self._disk, self._ledger, Lookout())
+        house = House(self._disk, self._ledger, Lookout(), Hook(self._told_to_hook), self._lending)
         registries = Registries(self._settings.registry_auth, self._settings.fetch, self._ledger)
         images = ImageStore(self._engine, self._home, self._disk, registries)
         images.needed = jobs.images
@@ -322,12 +323,18 @@ class Daemon:
 
     # --- the status ---
 
+    def _state(self) -> str:
+        return "paused" if self._keeper.picture.paused else "working" if self._parts.leases.counts()[1] else "idle"
+
+    def _told_to_hook(self) -> dict[str, str]:
+        """What the volunteer's own program gets to know, as variables."""
+        return {"DC_HOME": str(self._home), "DC_STATE": self._state()}
+
     def _tell(self) -> None:
         """Write the status file."""
         leases, line, picture = self._parts.leases, self._loop.line, self._keeper.picture
         waiting, running = leases.counts()
-        sentence = self._loop.sentence()
-        state = "paused" if picture.paused else "working" if running else "idle"
+        sentence, state = self._loop.sentence(), self._state()
         if line.offline:
             state, sentence = "offline", f"The master does not answer: {line.offline}. {sentence}"
         _say(

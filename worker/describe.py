@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
-from dockercomp.protocol.messages import Ceiling, ContainerReport, Message
+from dockercomp.protocol.messages import Ceiling, ContainerReport, Message, PartReport
 
 from .limits import MIB
 from .status import Status
@@ -42,6 +42,8 @@ def status(found: Status, now: float) -> str:
         ("Ceiling", _ceiling(found.ceiling)),
         ("Process", str(found.pid) if found.pid else ""),
     ]
+    rows += [("Problem", problem) for problem in found.problems if problem not in found.sentence]
+    rows += [("Waits", _part(part)) for part in _unsettled(found)]
     text = "\n".join(f"{name:<11} {value}" for name, value in rows if value)
     return text + ("\n\n" + containers(found.containers) if found.containers else "")
 
@@ -51,13 +53,25 @@ def limits(found: Status) -> str:
     applied = found.applied
     rows = [("Ceiling", _ceiling(found.ceiling)), ("Allocation", _allocation(found))]
     rows += volumes(found)
-    rows += [("When", sentence) for sentence in found.rules]
+    rows += [("Rule", sentence) for sentence in found.rules]
     rows += [("Consent", sentence) for sentence in found.consent]
     if applied is not None:
         rows.append(("Verified", "yes, read back from every container" if applied.verified else "no"))
         rows.append(("Note", applied.note))
+    rows += [("Problem", problem) for problem in found.problems]
+    rows += [("Part", _part(part)) for part in (applied.parts if applied else [])]
     text = "\n".join(f"{name:<11} {value}" for name, value in rows if value)
     return text + ("\n\n" + containers(found.containers) if found.containers else "")
+
+
+def _unsettled(found: Status) -> list[PartReport]:
+    """The parts of the allocation that wait, or that failed."""
+    return [part for part in (found.applied.parts if found.applied else []) if part.state in ("waiting", "failed")]
+
+
+def _part(part: PartReport) -> str:
+    """`cpus: 2 CPUs each, verified. Why.`"""
+    return f"{part.part}: {part.actual}, {part.state}. {part.why}".strip()
 
 
 def volumes(found: Status) -> list[tuple[str, str]]:
@@ -75,8 +89,9 @@ def _of(most: int) -> str:
 
 
 def containers(reports: Iterable[ContainerReport]) -> str:
-    """A table of containers: limit as read back, next to use."""
-    head = ("CONTAINER", "STATE", "JOB", "CHUNK", "CPU LIMIT", "CPU USED", "MEMORY LIMIT", "MEMORY USED", "READ FROM")
+    """A table of containers: limits as read back, next to use. `ON` are the CPUs that it is pinned to."""
+    limits = ("CPU LIMIT", "CPU USED", "ON", "WEIGHT", "MEMORY LIMIT", "MEMORY USED", "READ FROM")
+    head = ("CONTAINER", "STATE", "JOB", "CHUNK", *limits)
     rows = [head] + [
         (
             report.name,
@@ -85,6 +100,8 @@ def containers(reports: Iterable[ContainerReport]) -> str:
             report.chunk or "-",
             _number(report.cpus_limit),
             _number(report.cpus_used),
+            report.cpuset or "any",
+            "-" if report.weight is None else f"{report.weight:.0f}",
             _mib(report.memory_limit),
             _mib(report.memory_used),
             report.read_from or "-",

@@ -9,6 +9,7 @@ from . import permission, temperature
 from .disk import MIB, Disk, NoRoom
 from .hook import Hook
 from .ledger import Ledger
+from .lending import Lending
 from .limits import Wishes
 from .permission import Surroundings, Verdict
 from .surroundings import Lookout
@@ -23,8 +24,8 @@ _LEAST_ROOM = 16 * MIB
 class House:
     """`follow` and `judge` are the keeper's alone; `disk` and `ledger` are for everybody."""
 
-    def __init__(self, disk: Disk, ledger: Ledger, lookout: Lookout, hook: Hook | None = None) -> None:
-        self.disk, self.ledger, self._lookout, self._hook = disk, ledger, lookout, hook or Hook()
+    def __init__(self, disk: Disk, ledger: Ledger, lookout: Lookout, hook: Hook, lending: Lending) -> None:
+        self.disk, self.ledger, self._lookout, self._hook, self._lending = disk, ledger, lookout, hook, lending
         self._before, self._hot = Verdict(), False
         self._spent: tuple[float, float] | None = None
 
@@ -61,10 +62,15 @@ class House:
         )
 
     def powerless(self, wishes: Wishes) -> str:
-        """Which rule of the volunteer's this machine cannot follow, in a sentence; empty where it can follow all."""
+        """What of the volunteer's wishes this machine cannot follow, in sentences; empty where it can follow all."""
+        found = self._lending.cuts(wishes)
         if wishes.temperature is not None and temperature.celsius(self._lookout.root) is None:
-            return "DC_TEMPERATURE has no effect: this machine tells no temperature of its processor."
-        return ""
+            found.append("DC_TEMPERATURE has no effect: this machine tells no temperature of its processor.")
+        return " ".join(found)
+
+    def rules(self, wishes: Wishes) -> list[str]:
+        """When it works, and why it lends as much as it does where the volunteer did not say, a sentence each."""
+        return [*permission.rules(wishes), *self._lending.reasons(wishes)]
 
     def _own_cpus(self) -> float:
         """What this process and its children kept busy since the last look, in cores."""

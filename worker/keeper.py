@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from dockercomp.protocol.messages import LONGEST_SENTENCE, Allocation, AppliedAllocation, Ceiling, JobPoints
 
-from . import parts, permission
+from . import parts
 from .adjusting import Adjusting
 from .division import Computing, Division
 from .engine import EngineError
@@ -209,7 +209,7 @@ class Keeper:
             able=0 if wanted.paused else sum(slot.able for slot in slots),
             paused=wanted.verdict.why if wanted.paused else "",
             problems=self._problems(wanted, slots),
-            rules=permission.rules(wanted.view.wishes),
+            rules=self._house.rules(wanted.view.wishes),
         )
 
     def _put_right(self, found: Found) -> None:

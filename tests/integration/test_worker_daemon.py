@@ -55,7 +55,8 @@ class Worker:
     """A daemon with a DC_HOME of its own."""
 
     def __init__(self, port: int) -> None:
-        self.home = Path(tempfile.mkdtemp(prefix="dcw-", dir="/tmp"))
+        self.home = Path(tempfile.mkdtemp(prefix="dct-", dir="/tmp"))
+        (self.home / "configuration").write_text("DC_CPUS=2\n")  # else other tests' workers would have a share
         self.env = {**os.environ, "DC_HOME": str(self.home), "DC_PORT": str(port), "DC_TOKEN": TOKEN}
         self.label = f"label=dockercomp.instance={instance_label(self.home)}"
         self.processes: list[subprocess.Popen[bytes]] = []
