@@ -12,6 +12,7 @@ from server.dashboard import (
     chunks,
     clients,
     doors,
+    groups,
     headers,
     jobs,
     overview,
@@ -25,7 +26,7 @@ from server.dashboard import (
 )
 from server.labelling import Labelling
 
-_INSIDE = (overview, clients, jobs, results, chunks, volunteers, people, account, audit)
+_INSIDE = (overview, clients, groups, jobs, results, chunks, volunteers, people, account, audit)
 
 
 def register(app: Flask, services: Services, limiter: Limiter, login: LoginManager) -> None:

@@ -1,39 +1,91 @@
-"""What a client is given: the form, and the way of a change from wanted to applied to read back. Pure but the form."""
+"""The form of what a client is given, and what it shares with a group's. Sizes are typed in MiB and GiB."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+import re
+from collections.abc import Mapping
+from typing import Any
 
 from flask_wtf import FlaskForm
-from wtforms import BooleanField, FloatField, HiddenField, IntegerField
-from wtforms.validators import InputRequired
+from wtforms import BooleanField, FloatField, HiddenField, IntegerField, SelectChoice, SelectField, StringField
+from wtforms.validators import InputRequired, NumberRange, Optional
 
-from dockercomp.protocol.messages import Allocation, AppliedAllocation, Ceiling, ContainerReport
-from dockercomp.protocol.views import AllocationChange, ClientView
-from server.dashboard.wording import MIB, ago, cpus, size
-from server.enrolment import allocation_violations
+from dockercomp.protocol.messages import Allocation, Ceiling, Policy, Priority, Shrink
+from dockercomp.protocol.views import AllocationChange, GroupChange
+from server.allocations import allocation_violations
+from server.dashboard.wording import GIB, MIB, cpus, size
 
-_CPUS_CLOSE = 0.01
-_PAGE = 4096
+PRIORITIES: dict[Priority, str] = {"low": "low", "normal": "normal", "high": "high"}
+POLICIES: dict[Policy, str] = {
+    "fixed": "fixed: each container has its own, used or not",
+    "equal": "equal: shared evenly by those that compute",
+    "curve": "by curve: more to the programs that gain by it",
+    "overcommit": "overcommit: each may use all of it",
+}
+SHRINKS: dict[Shrink, str] = {
+    "drain": "end first (drain)",
+    "requeue": "go to other clients at once (requeue)",
+}
 
 
-class AllocationForm(FlaskForm):  # type: ignore[misc]
-    containers = IntegerField("Containers", [InputRequired("Enter a whole number.")])
-    cpus = FloatField("CPUs per container", [InputRequired("Enter a number, such as 1.5.")])
-    memory = IntegerField("Memory per container", [InputRequired("Enter a whole number of MiB.")])
+def _choices(words: Mapping[Any, str]) -> list[SelectChoice]:
+    return [SelectChoice(value, label) for value, label in words.items()]
+
+
+_NOT_A_SIZE = "Enter a number of GiB, 0 for no limit but the volunteer's."
+
+
+class MannerForm(FlaskForm):  # type: ignore[misc]
+    """What a client's and a group's form have in common."""
+
+    disk = FloatField("Disk for everything of ours", [Optional(), NumberRange(0, 2**23, _NOT_A_SIZE)], default=0)
+    jobs = StringField("Only these jobs")
+    priority = SelectField("Priority of its containers", choices=_choices(PRIORITIES), default="normal")
+    policy = SelectField("How its CPUs are divided", choices=_choices(POLICIES), default="fixed")
+    shrink = SelectField("Chunks of containers that go", choices=_choices(SHRINKS), default="drain")
+    force = BooleanField("Lower memory at once, even below what a container uses")
     paused = BooleanField("Paused")
     version = HiddenField()
 
+    def manner(self, now: Allocation | GroupChange | None) -> dict[str, Any]:
+        """The common fields as they shall be. Disk that was not touched stays as it is to the byte."""
+        typed = self.disk.data or 0.0
+        kept = now is not None and typed == _gib(now.disk)
+        return {
+            "disk": now.disk if now is not None and kept else round(typed * GIB),
+            "jobs": words(self.jobs.data),
+            "priority": self.priority.data,
+            "policy": self.policy.data,
+            "shrink": self.shrink.data,
+            "force": self.force.data,
+            "paused": self.paused.data,
+        }
+
+    @property
+    def told_version(self) -> int:
+        """The version that the person saw; 0 where the form tells none that makes sense."""
+        told = self.version.data or ""
+        return int(told) if told.isascii() and told.isdigit() and len(told) < 18 else 0
+
+    def refuse(self, field: str, reason: str) -> None:
+        """Say by that field, or where there is none on the form's first one, why it is not possible."""
+        found = self[field] if field in self else next(iter(self))
+        found.errors = [*found.errors, f"{reason[0].upper()}{reason[1:].rstrip('.')}."]
+
+
+class AllocationForm(MannerForm):
+    containers = IntegerField("Containers", [InputRequired("Enter a whole number.")])
+    cpus = FloatField("CPUs per container", [InputRequired("Enter a number, such as 1.5.")])
+    memory = IntegerField("Memory per container", [InputRequired("Enter a whole number of MiB.")])
+
     @classmethod
     def of(cls, allocation: Allocation) -> "AllocationForm":
-        """The form as it stands before anything is typed. Memory is in MiB."""
+        """The form as it stands before anything is typed."""
         return cls(
             formdata=None,
             containers=allocation.containers,
-            cpus=allocation.cpus,
+            cpus=plain(allocation.cpus),
             memory=allocation.memory // MIB,
-            paused=allocation.paused,
             version=str(allocation.version),
+            **manner_of(allocation),
         )
 
     def change(self, now: Allocation, ceiling: Ceiling) -> AllocationChange | None:
@@ -43,83 +95,46 @@ class AllocationForm(FlaskForm):  # type: ignore[misc]
         # Memory that was not touched stays as it is to the byte, though the form shows whole MiB.
         memory = now.memory if self.memory.data == now.memory // MIB else self.memory.data * MIB
         change = AllocationChange(
-            containers=self.containers.data, cpus=self.cpus.data, memory=memory, paused=self.paused.data
+            containers=self.containers.data, cpus=self.cpus.data, memory=memory, **self.manner(now)
         )
         for field, reason in allocation_violations(change, ceiling):
-            self[field].errors = [*self[field].errors, f"{reason[0].upper()}{reason[1:]}."]
+            self.refuse(field, reason)
         return None if self.errors else change
 
 
-@dataclass(frozen=True)
-class Step:
-    """One step of a change's way."""
-
-    name: str
-    state: Literal["done", "now", "problem"]
-    text: str
-    note: str = ""
-
-
-def way(client: ClientView) -> list[Step]:
-    """Wanted, applied, read back: as far as the change has come."""
-    wanted, applied = client.allocation, client.applied
-    steps = [Step("Wanted", "done", _words(wanted))]
-    if applied is None or applied.version < wanted.version:
-        return [*steps, _on_its_way(client)]
-    steps.append(Step("Applied by the worker", "done", _words(applied), applied.note))
-    return [*steps, _read_back(client, applied)]
+def manner_of(given: Allocation | GroupChange) -> dict[str, Any]:
+    """The common fields as the form shows them."""
+    return {
+        "disk": _gib(given.disk),
+        "jobs": ", ".join(given.jobs),
+        "priority": given.priority,
+        "policy": given.policy,
+        "shrink": given.shrink,
+        "force": given.force,
+        "paused": given.paused,
+    }
 
 
-def settled(steps: Sequence[Step]) -> bool:
-    """Whether the change has come all the way."""
-    return all(step.state == "done" for step in steps)
+def words(typed: str | None) -> list[str]:
+    """What was typed with commas or spaces between, each once, in the order typed."""
+    return list(dict.fromkeys(word for word in re.split(r"[,\s]+", typed or "") if word))
 
 
-def _on_its_way(client: ClientView) -> Step:
-    if client.state == "alive":
-        return Step("Applied by the worker", "now", "on its way: the worker gets it with its next sync")
-    heard = f"the client is {client.state}, last heard of {ago(client.seen_s_ago)}"
-    return Step("Applied by the worker", "problem", f"waiting: {heard}; it gets this when it is back")
-
-
-def _read_back(client: ClientView, applied: AppliedAllocation) -> Step:
-    name = "Read back from the cgroup"
-    if client.state != "alive":
-        return Step(name, "problem", f"nothing to read: the client is {client.state}")
-    if not client.containers:
-        return Step(name, "done", "no container runs now; the next ones start with these limits")
-    differing = [f"{each.name}: {_difference(each)}" for each in client.containers if _difference(each)]
-    if differing:
-        return Step(name, "problem" if applied.verified else "now", "; ".join(differing))
-    if not applied.verified:
-        return Step(name, "now", "the worker is changing its containers")
-    return Step(name, "done", _limits(client.containers))
-
-
-def _words(given: Allocation | AppliedAllocation) -> str:
+def described(given: Allocation | AllocationChange) -> str:
+    """An allocation in one line: `2 containers, 1.5 CPUs and 512 MiB each; paused`."""
     if given.containers < 1:
-        return "no containers"
-    plural = "s" if given.containers > 1 else ""
-    each = " each" if given.containers > 1 else ""
-    paused = "; paused" if isinstance(given, Allocation) and given.paused else ""
-    return f"{given.containers} container{plural}, {cpus(given.cpus)} CPUs and {size(given.memory)}{each}{paused}"
+        return "no containers" + "; paused" * given.paused
+    plural, each = ("s", " each") if given.containers > 1 else ("", "")
+    return (
+        f"{given.containers} container{plural}, {cpus(given.cpus)} CPUs and {size(given.memory)}{each}"
+        + "; paused" * given.paused
+    )
 
 
-def _limits(containers: Sequence[ContainerReport]) -> str:
-    """The limits that were read, each value once."""
-    cores = sorted({each.cpus_limit or 0.0 for each in containers})
-    memory = sorted({each.memory_limit or 0 for each in containers})
-    sources = sorted({each.read_from for each in containers} - {""})
-    read = f"{', '.join(map(cpus, cores))} CPUs and {', '.join(map(size, memory))} with scratch"
-    return f"{len(containers)} of {len(containers)} containers: {read} ({', '.join(sources) or 'unknown source'})"
+def plain(count: float | None) -> float | None:
+    """A number as a field shows it: `2`, not `2.0`."""
+    return int(count) if count is not None and count == int(count) else count
 
 
-def _difference(container: ContainerReport) -> str:
-    """How a container's limits differ from what was planned; empty where they do not."""
-    if container.cpus_limit is None or container.memory_limit is None:
-        return "its limits could not be read"
-    if abs(container.cpus_limit - container.cpus_planned) > _CPUS_CLOSE:
-        return f"{cpus(container.cpus_limit)} CPUs, planned {cpus(container.cpus_planned)}"
-    if abs(container.memory_limit - container.memory_planned) >= _PAGE:
-        return f"{size(container.memory_limit)}, planned {size(container.memory_planned)}"
-    return ""
+def _gib(count: int) -> float | None:
+    return plain(round(count / GIB, 2))

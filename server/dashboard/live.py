@@ -41,17 +41,26 @@ def show(template: str, parts: Mapping[str, Part], **context: Any) -> str | Resp
     return Response(status=204) if digest == request.args.get("have") else Response(html)
 
 
-def page(template: str, parts: Mapping[str, Part], **context: Any) -> str:
-    """The whole page, with its rendered parts in `parts`."""
-    return render_template(template, parts={name: _render(name, part)[0] for name, part in parts.items()}, **context)
+def page(template: str, parts: Mapping[str, Part], at: str = "", **context: Any) -> str:
+    """The whole page, with its rendered parts in `parts`. `at` is the endpoint that shows them, where that is another
+    one than was asked."""
+    rendered = {name: _render(name, part, at)[0] for name, part in parts.items()}
+    return render_template(template, parts=rendered, **context)
 
 
-def _render(name: str, part: Part) -> tuple[Markup, str]:
+def beside(parts: Mapping[str, Part], at: str = "") -> Markup:
+    """The parts as they are now, beside the answer to a script: each takes its own place on the page."""
+    return Markup().join(_render(name, part, at, beside=True)[0] for name, part in parts.items())
+
+
+def _render(name: str, part: Part, at: str = "", *, beside: bool = False) -> tuple[Markup, str]:
     context = dict(part.context())
     carry = context.pop("carry", None)
     body = render_template(part.template, **context)
     digest = hashlib.sha256(f"{part.every_s}{body}".encode()).hexdigest()[:16]
     kept: dict[str, Any] = {key: request.args[key] for key in _KEPT if key in request.args}
-    url = url_for(request.endpoint or "", **(request.view_args or {}), **kept, part=name, have=digest, carry=carry)
-    whole = render_template("dashboard/live.html", name=name, url=url, every_s=part.every_s, body=Markup(body))  # noqa: S704  (rendered here, escaped)
+    kept |= {"part": name, "have": digest, "carry": carry}
+    url = url_for(at or request.endpoint or "", **(request.view_args or {}), **kept)
+    shown = {"name": name, "url": url, "every_s": part.every_s, "beside": beside}
+    whole = render_template("dashboard/live.html", **shown, body=Markup(body))  # noqa: S704  (rendered here, escaped)
     return Markup(whole), digest  # noqa: S704

@@ -6,8 +6,8 @@ from flask import Blueprint, Response, request
 from flask_login import current_user
 
 from server import describing
-from server.api.clients import discreet
 from server.api.services import Services
+from server.dashboard.client_page import seen
 from server.dashboard.live import Part, show
 from server.dashboard.rate import measure
 from server.dashboard.volunteers import VolunteerForm
@@ -46,8 +46,7 @@ def make(services: Services) -> Blueprint:
     def attention() -> dict[str, Any]:
         now = store.duties.read_now()
         found = store.clients.needing_attention(now - silent_after_s, _CLIENTS_SHOWN)
-        views = [describing.client(each, now, silent_after_s) for each in found]
-        views = discreet(services, current_user.rights, views)
+        views = seen(services, found)
         refusals = [_refused(each) if current_user.rights.sees_all else "" for each in found]
         return {"clients": list(zip(views, refusals, strict=True))}
 

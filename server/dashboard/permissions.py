@@ -44,6 +44,12 @@ FORMS: dict[str, Form] = {
     "tasks.link": Form("submit", "answer_link"),
     # admins
     "clients.allocate": Form("admin", "client_allocate"),
+    "clients.restore": Form("admin", "client_allocate"),
+    "clients.follow": Form("admin", "client_follow"),
+    "clients.tag": Form("admin", "client_tags"),
+    "groups.add": Form("admin", "group_set"),
+    "groups.change": Form("admin", "group_set"),
+    "groups.delete": Form("admin", "group_remove"),
     "clients.retire": Form("admin", "client_remove"),
     "clients.forgive": Form("admin", "client_forgive"),
     "people.add": Form("admin", "person_add"),
@@ -55,7 +61,7 @@ FORMS: dict[str, Form] = {
     "volunteers.invite": Form("admin", "enrolment_token"),
     "volunteers.revoke": Form("admin", "enrolment_token_revoke"),
 }
-ADMINS_PAGES = frozenset({"people.people", "audit.audit"})
+ADMINS_PAGES = frozenset({"people.people", "audit.audit", "groups.groups", "groups.group"})
 OF_ANY_JOB = frozenset({"tasks.ask", "tasks.answer", "tasks.content"})
 """A job that asks people asks everybody who may answer: its questions are there for others than its owner too."""
 

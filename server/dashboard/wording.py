@@ -7,7 +7,7 @@ from typing import Any
 from dockercomp.protocol.stated import how_wrong
 from dockercomp.protocol.views import StageView
 
-MIB = 2**20
+MIB, GIB = 2**20, 2**30
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 
@@ -50,6 +50,11 @@ def seconds(count: float) -> str:
     return f"{count / 86400:.2g} d" if count < 10 * 86400 else f"{count / 86400:.0f} d"
 
 
+def later(count: float) -> str:
+    """How long after something else: `0.4 s later`; what took no time that counts happened `at once`."""
+    return "at once" if count < 0.05 else f"{seconds(count)} later"
+
+
 def between(bounds: tuple[float, float]) -> str:
     """A range of durations: `about 2 min to 5 min`."""
     low, high = (seconds(float(f"{bound:.1g}") if bound < 90 else bound) for bound in bounds)
@@ -74,6 +79,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "when": when,
     "percent": percent,
     "seconds": seconds,
+    "later": later,
     "between": between,
     "how_wrong": how_wrong,
 }

@@ -4,7 +4,9 @@ import hashlib
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import get_args
 
+from dockercomp import __version__
 from dockercomp.protocol.messages import (
     PROTOCOL,
     Allocation,
@@ -16,6 +18,9 @@ from dockercomp.protocol.messages import (
     Failure,
     Lease,
     Machine,
+    Part,
+    PartReport,
+    PartState,
     RefusedJob,
     ResultReport,
     SyncAnswer,
@@ -49,6 +54,8 @@ class SimulatedWorker:
     use: float = 0.9
     """Part of each limit that its containers use."""
     refused: list[RefusedJob] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    version: str = __version__
     seq: int = 0
     session: str = field(default_factory=lambda: secrets.token_hex(4))
     containers: list[ContainerReport] = field(default_factory=list)
@@ -66,7 +73,7 @@ class SimulatedWorker:
             platform="linux/amd64",
             engine="20.10.24",
             cgroup="v1",
-            worker="0.1.0",
+            worker=self.version,
         )
         request = EnrolRequest(
             token=self.token, machine=self.machine, ceiling=self.ceiling, request=secrets.token_hex(8)
@@ -90,6 +97,7 @@ class SimulatedWorker:
             machine=self.machine,
             ceiling=self.ceiling,
             refused_jobs=self.refused,
+            problems=self.problems,
             status=self.status,
             **changes,  # type: ignore[arg-type]
         )
@@ -102,8 +110,11 @@ class SimulatedWorker:
         """Leave for good, as an uninstalled worker does."""
         self._connection.request("client_retire")
 
-    def apply(self, allocation: Allocation, *, verified: bool = True, note: str = "") -> None:
-        """Make the containers what `allocation` says, and read their limits back. Told to the master by `sync`."""
+    def apply(
+        self, allocation: Allocation, *, verified: bool = True, note: str = "", **otherwise: tuple[PartState, str]
+    ) -> None:
+        """Make the containers what `allocation` says, and read their limits back, but for those parts that go
+        `otherwise`: their state, and why. Told to the master by `sync`."""
         self.containers = [self._container(number, allocation) for number in range(1, allocation.containers + 1)]
         self.applied = AppliedAllocation(
             version=allocation.version,
@@ -112,6 +123,7 @@ class SimulatedWorker:
             memory=allocation.memory,
             verified=verified,
             note=note,
+            parts=[_part(part, allocation, verified, otherwise.get(part)) for part in get_args(Part)],
         )
 
     def work(self, want: int, result: bytes | Program = told_apart) -> None:
@@ -146,4 +158,16 @@ class SimulatedWorker:
             cpus_used=allocation.cpus * self.use,
             memory_used=int(limit * self.use / 2),
             read_from="cgroup v1",
+            cpuset=str(number - 1),
+            weight={"low": 512, "normal": 1024, "high": 2048}[allocation.priority],
         )
+
+
+def _part(part: Part, allocation: Allocation, verified: bool, otherwise: tuple[PartState, str] | None) -> PartReport:
+    if otherwise:
+        return PartReport(part=part, state=otherwise[0], why=otherwise[1])
+    if part in ("disk", "jobs", "policy"):
+        return PartReport(part=part, state="applied")
+    actual = {"cpus": f"{allocation.cpus:g} CPUs each", "memory": f"{allocation.memory >> 20} MiB each"}
+    actual["containers"] = f"{allocation.containers} containers"
+    return PartReport(part=part, state="verified" if verified else "waiting", actual=actual.get(part, ""))

@@ -151,7 +151,8 @@ OF_PAGES = {
     "who may change the job": "jobs.cancel jobs.retry jobs.remove tasks.link",
     "who may answer": "tasks.ask tasks.answer tasks.content",
     "admins": "people.people people.add people.role people.remove people.link people.logout people.token_revoked"
-    " audit.audit clients.allocate clients.retire clients.forgive volunteers.invite volunteers.revoke",
+    " audit.audit clients.allocate clients.restore clients.follow clients.tag clients.retire clients.forgive"
+    " groups.groups groups.add groups.group groups.change groups.delete volunteers.invite volunteers.revoke",
 }
 PAGE_RULE_OF = {page: rule for rule, pages in OF_PAGES.items() for page in pages.split()}
 

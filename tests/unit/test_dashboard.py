@@ -6,28 +6,31 @@ from flask_login import LoginManager, current_user
 from msgspec.structs import replace
 
 from dockercomp.protocol.errors import InvalidAllocation, Unavailable
-from dockercomp.protocol.messages import Allocation, AppliedAllocation, Ceiling, ContainerReport
-from dockercomp.protocol.views import AllocationChange, ClientView
-from server.dashboard import doors, headers, refusals, wording
-from server.dashboard.allocation import settled, way
+from dockercomp.protocol.messages import Allocation, Ceiling
+from dockercomp.protocol.views import AllocationChange, ClientView, GroupChange, GroupRule, PartProgress, Progress
+from server.allocations import allocation_violations, check_allocation, first_allocation
+from server.dashboard import differences, doors, headers, refusals, way, wording
+from server.dashboard.allocation import words
+from server.dashboard.group_form import gives, ruled
 from server.dashboard.rate import measure
-from server.enrolment import allocation_violations, check_allocation, first_allocation
 
 MIB = 2**20
 CEILING = Ceiling(containers=4, cpus=3, memory=4 << 30)
-CONTAINER = ContainerReport(
-    name="dc-1",
-    id="1",
-    job="j1",
-    state="running",
-    image="i",
-    cpus_planned=1.5,
-    cpus_limit=1.5,
-    memory_planned=576 * MIB,
-    memory_limit=576 * MIB,
-    read_from="cgroup v1",
+PARTS = [
+    PartProgress(part="containers", state="verified", wanted="2 containers", actual="2 containers"),
+    PartProgress(part="cpus", state="verified", wanted="1.5 CPUs each", actual="1.5 CPUs each"),
+    PartProgress(part="disk", state="applied", wanted="as the volunteer allows"),
+]
+VERIFIED = Progress(
+    version=2,
+    author="ada",
+    wanted_s_ago=20.0,
+    sent_s_ago=19.5,
+    received_s_ago=19.0,
+    applied_s_ago=18.5,
+    verified_s_ago=18.0,
+    parts=PARTS,
 )
-APPLIED = AppliedAllocation(version=2, containers=1, cpus=1.5, memory=512 * MIB, verified=True)
 CLIENT = ClientView(
     id="c1",
     name="pc",
@@ -38,52 +41,103 @@ CLIENT = ClientView(
     status="",
     machine=None,
     ceiling=CEILING,
-    allocation=Allocation(version=2, containers=1, cpus=1.5, memory=512 * MIB),
-    applied=APPLIED,
-    containers=[CONTAINER],
+    allocation=Allocation(version=2, containers=2, cpus=1.5, memory=512 * MIB),
+    applied=None,
+    containers=[],
+    progress=VERIFIED,
 )
+SENT = replace(VERIFIED, received_s_ago=None, applied_s_ago=None, verified_s_ago=None)
+
+
+def on_the_way(way: Progress, **part: str) -> ClientView:
+    """The client with that progress, the second of its parts changed."""
+    parts = [PARTS[0], replace(PARTS[1], **part), PARTS[2]]  # type: ignore[arg-type]
+    return replace(CLIENT, progress=replace(way, parts=parts))
 
 
 def states(client: ClientView) -> list[str]:
-    return [step.state for step in way(client)]
+    return [step.state for step in way.steps(client)]
 
 
 def test_a_change_that_came_all_the_way() -> None:
-    steps = way(CLIENT)
-    assert [step.text for step in steps] == [
-        "1 container, 1.5 CPUs and 512 MiB",
-        "1 container, 1.5 CPUs and 512 MiB",
-        "1 of 1 containers: 1.5 CPUs and 576 MiB with scratch (cgroup v1)",
+    assert [(step.name, step.text) for step in way.steps(CLIENT)] == [
+        ("Sent", "0.5 s later"),
+        ("Received", "1 s later"),
+        ("Applied", "1.5 s later"),
+        ("Verified", "2 s later"),
     ]
-    assert settled(steps)
+    assert states(CLIENT) == ["done"] * 4
+    assert way.settled(CLIENT) and way.reached(VERIFIED)[0] == "verified"
 
 
 def test_a_change_is_followed_step_by_step() -> None:
-    assert states(replace(CLIENT, applied=None)) == ["done", "now"]
-    assert states(replace(CLIENT, applied=replace(APPLIED, version=1))) == ["done", "now"]
-    assert states(replace(CLIENT, applied=replace(APPLIED, verified=False))) == ["done", "done", "now"]
-    assert states(replace(CLIENT, containers=[])) == ["done", "done", "done"]
-    assert not settled(way(replace(CLIENT, applied=None)))
+    wanted = on_the_way(replace(SENT, sent_s_ago=None), state="wanted")
+    assert states(wanted) == ["now", "later", "later", "later"]
+    assert states(on_the_way(SENT, state="sent")) == ["done", "now", "later", "later"]
+    received = replace(SENT, received_s_ago=19.0)
+    assert states(on_the_way(received, state="received")) == ["done", "done", "now", "later"]
+    waiting = on_the_way(received, state="waiting", why="the chunk's end")
+    assert states(waiting) == ["done", "done", "now", "later"]
+    assert way.steps(waiting)[2].text == "waiting: CPUs"
+    for client in (wanted, waiting):
+        assert not way.settled(client)
 
 
-@pytest.mark.parametrize(
-    ("container", "says"),
-    [
-        (replace(CONTAINER, cpus_limit=1.0), "dc-1: 1 CPUs, planned 1.5"),
-        (replace(CONTAINER, memory_limit=512 * MIB), "dc-1: 512 MiB, planned 576 MiB"),
-        (replace(CONTAINER, cpus_limit=None), "dc-1: its limits could not be read"),
-    ],
-)
-def test_a_container_that_reads_back_otherwise_is_never_called_done(container: ContainerReport, says: str) -> None:
-    last = way(replace(CLIENT, containers=[CONTAINER, container]))[-1]
-    assert (last.state, last.text) == ("problem", says)
+def test_a_part_that_failed_is_never_called_verified() -> None:
+    failed = on_the_way(replace(SENT, received_s_ago=19.0), state="failed", why="Docker's words")
+    assert states(failed) == ["done", "done", "problem", "problem"]
+    assert way.steps(failed)[2].text == "failed: CPUs"
+    assert way.reached(failed.progress)[0] == "failed"
+    assert way.settled(failed), "the page need not look each second for what is refused"
+
+
+def test_where_nothing_can_be_read_back_it_is_applied_and_no_more() -> None:
+    applied = on_the_way(replace(SENT, received_s_ago=19.0, applied_s_ago=18.0), state="applied")
+    assert states(applied) == ["done", "done", "done", "later"]
+    assert way.settled(replace(applied, progress=replace(applied.progress, parts=PARTS[2:])))  # type: ignore[type-var]
 
 
 def test_a_silent_client_is_waited_for() -> None:
-    silent = replace(CLIENT, state="silent", seen_s_ago=90, containers=[])
-    assert states(silent) == ["done", "done", "problem"]
-    step = way(replace(silent, applied=None))[-1]
-    assert step.text == "waiting: the client is silent, last heard of 1 min ago; it gets this when it is back"
+    waiting = on_the_way(replace(SENT, sent_s_ago=None), state="wanted")
+    first, *others = way.steps(replace(waiting, state="silent", seen_s_ago=90))
+    assert first.state == "problem" and {step.state for step in others} == {"later"}
+    assert first.text == "the client is silent, last heard of 1 min ago; it gets this when it is back"
+
+
+def test_what_came_about_much_later_tells_when() -> None:
+    drifted = replace(VERIFIED, wanted_s_ago=90_000.0, sent_s_ago=89_999.0, verified_s_ago=120.0)
+    assert [step.text for step in way.steps(replace(CLIENT, progress=drifted))][0::3] == ["1 s later", "2 min ago"]
+
+
+def test_differences_are_told_field_by_field() -> None:
+    first = Allocation(version=1, containers=4, cpus=1.0, memory=1 << 30)
+    second = replace(first, version=2, containers=2, cpus=1.5, jobs=["a-*", "b"], paused=True)
+    assert differences.between(first, second) == [
+        "containers 4 → 2",
+        "CPUs each 1 → 1.5",
+        "jobs all → a-*, b",
+        "paused no → yes",
+    ]
+    assert differences.between(None, first) == ["containers 4", "CPUs each 1", "memory each 1 GiB"]
+    assert differences.between(first, replace(first, version=2)) == []
+
+
+def test_a_rule_and_what_a_group_gives_are_told_in_words() -> None:
+    rule = GroupRule(tags=["gpu", "lab-3"], owner="physics", least_cpus=8)
+    assert ruled(rule) == "tagged gpu and lab-3, of physics, with at least 8 CPUs"
+    assert ruled(GroupRule()) == "every client"
+    assert gives(GroupChange(rule=rule)) == "100 % of its ceiling, in as many containers as fit"
+    change = GroupChange(rule=rule, share=0.5, containers=2, cpus=1.5, paused=True)
+    assert gives(change) == "50 % of its ceiling, in 2 containers of 1.5 CPUs; paused"
+
+
+@pytest.mark.parametrize("typed", ["", None, " ", ",, ,"])
+def test_nothing_typed_is_no_words(typed: str | None) -> None:
+    assert words(typed) == []
+
+
+def test_words_are_parted_by_commas_and_spaces_and_named_once() -> None:
+    assert words("gpu, lab-3\tgpu\n b") == ["gpu", "lab-3", "b"]
 
 
 def test_the_rate_looks_back_over_a_window() -> None:
