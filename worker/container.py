@@ -162,6 +162,7 @@ class WarmContainer:
         """Freeze it; paused time does not count for time limits. One that cannot be frozen, since its processes
         multiply too fast for the engine, is ended: the volunteer's word counts. Raises EngineError then."""
         self._freeze()
+        self._width_kept = False  # the chunk's time holds the pause too
         with self._lock:
             self._paused_at = time.monotonic()
         self.state = "paused"
@@ -248,6 +249,7 @@ class WarmContainer:
                 told.checkpoints = lambda: self._checkpoints.saving(self.job, task.stage, task.index)
                 saved = self._checkpoints.saved(self.job, task.stage, task.index)
                 if saved is not None:
+                    self._width_kept = False  # it is the time of a part of the chunk only
                     place(saved, self._folders.input, SAVED)
             has_program, folder = self._program is not None, self._folders.input
             run = invocation.run_of(self._order, program, task, width_of(self._size), folder, has_program=has_program)
