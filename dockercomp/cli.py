@@ -6,7 +6,9 @@ import click
 
 from . import (
     cli_admin,
+    cli_allocate,
     cli_endings,
+    cli_groups,
     cli_include,
     cli_jobs,
     cli_keys,
@@ -43,6 +45,8 @@ _THEMES = (
     cli_people,
     cli_quota,
     cli_admin,
+    cli_allocate,
+    cli_groups,
 )
 
 for theme in _THEMES:

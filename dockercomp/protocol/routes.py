@@ -329,7 +329,14 @@ ROUTES = (
     ),
     # admins
     Route("clients", "GET", "/api/v1/clients", "user", "Clients (?cursor=, ?limit=).", answer=views.ClientPage),
-    Route("client", "GET", "/api/v1/clients/<client>", "user", "One client.", answer=views.ClientView),
+    Route(
+        "client",
+        "GET",
+        "/api/v1/clients/<client>",
+        "user",
+        "One client; with ?watch=yes, for admins, it is heard every second for a while.",
+        answer=views.ClientView,
+    ),
     Route(
         "client_load",
         "GET",

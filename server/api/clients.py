@@ -32,6 +32,9 @@ from server.settings import Settings
 from server.store.connection import Document
 from server.store.credentials import secret_hash, token_id
 
+WATCH_S = 10.0
+"""How long an admin's look at a client keeps its syncs at short intervals."""
+
 
 def clients(services: Services, caller: Caller, _: None) -> ClientPage:
     limit = page_limit()
@@ -44,6 +47,8 @@ def clients(services: Services, caller: Caller, _: None) -> ClientPage:
 
 def client(services: Services, caller: Caller, _: None, client: str) -> Response:
     document = _client(services, client)
+    if request.args.get("watch") == "yes" and caller.rights.may("admin"):
+        services.store.clients.watch(client, WATCH_S)
     whole = describing.client(document, services.store.duties.now(), services.settings.silent_after_s)
     (view,) = discreet(services, caller.rights, [whole])
     return message(view, ETag=f'"{view.allocation.version}"')

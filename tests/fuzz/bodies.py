@@ -11,13 +11,14 @@ from dockercomp.protocol.messages import (
     ContainerReport,
     EnrolRequest,
     Failure,
+    PartReport,
     RefusedJob,
     ResultReport,
     RunningReport,
     SyncRequest,
 )
 from dockercomp.protocol.orders import InputSpec, JobSpec, ProgramSpec, ReduceSpec, VerifySpec
-from dockercomp.protocol.views import SubmitRequest
+from dockercomp.protocol.views import AllocationChange, GroupChange, GroupRule, SubmitRequest
 from tests.fuzz.target import Target
 from tests.integration.simulated import CEILING, MACHINE
 
@@ -30,7 +31,9 @@ def of(here: Target) -> dict[str, bytes]:
         "blobs_missing": {"digests": [*here.things["digest"], "0" * 64]},
         "image_register": {"name": "lab/tool:1", "archive": here.things["digest"][0], "size": 9},
         "image_pull": {"name": "registry.invalid/lab/tool:1", "platform": "linux/amd64"},
-        "client_allocate": {"containers": 2, "cpus": 1.5, "memory": 1 << 30, "paused": False},
+        "client_allocate": AllocationChange(containers=2, cpus=1.5, memory=1 << 30, jobs=["odd"], priority="high"),
+        "client_tags": {"tags": ["night", "lab-a"]},
+        "group_set": GroupChange(rule=GroupRule(tags=["night"], name="pc*", least_cpus=1.5), cpus=0.5, containers=2),
         "enrolment_token": {"owner": "lab", "uses": 3, "valid_hours": 24, "trusted": True},
         "client_forgive": {"reason": "new memory"},
         "person_add": {"name": "zoe", "role": "scientist"},
@@ -83,6 +86,7 @@ def _sync(here: Target) -> SyncRequest:
     container = ContainerReport(
         name="c", id="i", job=job, state="running", image="i", cpus_planned=1, cpus_limit=1, memory_limit=1, cpus_used=1
     )
+    part = PartReport(part="cpus", state="verified", actual="1 CPU each", why="put right: 2 CPUs")
     return SyncRequest(
         protocol=PROTOCOL,
         session="s",
@@ -94,9 +98,10 @@ def _sync(here: Target) -> SyncRequest:
         known_jobs=[job],
         refused_jobs=[RefusedJob(job=job, reason="not here")],
         containers=[container],
-        applied=AppliedAllocation(version=1, containers=1, cpus=1, memory=1, verified=True, note="so"),
+        applied=AppliedAllocation(version=1, containers=1, cpus=1, memory=1, verified=True, note="so", parts=[part]),
         machine=MACHINE,
         ceiling=CEILING,
         load=0.5,
         status="at work",
+        problems=["configuration, line 3: not used"],
     )

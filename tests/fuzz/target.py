@@ -19,10 +19,12 @@ from werkzeug.test import run_wsgi_app
 
 from dockercomp.protocol.orders import InputSpec, JobSpec, ProgramSpec, VerifySpec
 from dockercomp.protocol.routes import BY_NAME
-from dockercomp.protocol.views import SubmitRequest
+from dockercomp.protocol.views import GroupChange, GroupRule, SubmitRequest
+from server.allocating import Allocating
 from server.api import openapi
 from server.api.services import Services
 from server.dashboard.headers import POLICY
+from server.grouping import Grouping
 from server.store.credentials import token_id
 from tests.integration.people_parts import PEOPLE, World, world
 
@@ -98,6 +100,7 @@ class Target:
         )
         running = str(master.submission.submit("ada", SubmitRequest(spec=spec), "")["_id"])
         leases = [lease.id for lease in volunteer.send(volunteer.request(3)).leases]
+        Grouping(store, Allocating(store)).put("lab", GroupChange(rule=GroupRule(tags=["lab"])), None, "root")
         data = b"an upload"
         digest = hashlib.sha256(data).hexdigest()
         store.blobs.append(digest, 0, len(data), data)
@@ -109,6 +112,7 @@ class Target:
             "lease": leases,
             "digest": [digest],
             "client": [each.id for each in self.world.volunteers.values()],
+            "group": ["lab"],
             "person": list(PEOPLE),
             "token": [token_id(each) for each in tokens],
             "number": ["1"],
