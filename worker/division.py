@@ -87,6 +87,9 @@ class Division:
         self._question: _Question | None = None
         self._plan: dict[int, float] = {}
         self._changed = -math.inf
+        self._settled_on: object = None
+        """The curves that the plan was last compared with."""
+        self._answer: tuple[object, dict[int, Share]] = (None, {})
 
     def learned(self, points: Iterable[JobPoints]) -> None:
         """What the pool knows of how jobs speed up."""
@@ -117,10 +120,16 @@ class Division:
         if together is None:
             question = replace(question, swept=self._swept(question, computing))
             self._follow(question, now)
-            cpusets = self._pins.sets(self._plan, resting) if self._pins else {}
-            return self._shares(question, self._plan, cpusets, WEIGHTS[allowed.priority])
-        self._question, self._plan = question, _overcommitted(question)
-        return self._shares(question, self._plan, dict.fromkeys(self._plan, together), WEIGHTS[allowed.priority])
+        else:
+            self._question, self._plan = question, _overcommitted(question)
+        asked = (question, self._plan, together, allowed.priority)
+        if self._answer[0] != asked or (self._pins and self._pins.short):
+            if together is None:
+                cpusets = self._pins.sets(self._plan, resting) if self._pins else {}
+            else:
+                cpusets = dict.fromkeys(self._plan, together)
+            self._answer = (asked, self._shares(question, self._plan, cpusets, WEIGHTS[allowed.priority]))
+        return self._answer[1]
 
     def _lingering(
         self, now: float, idle: Sequence[int], computing: Sequence[Computing]
@@ -138,10 +147,12 @@ class Division:
 
     def _follow(self, question: _Question, now: float) -> None:
         """At once where something else is asked; else if it is worth it, and not more often than each SETTLE_S."""
-        if question == self._question and now - self._changed < SETTLE_S:
+        same = question == self._question
+        if same and (now - self._changed < SETTLE_S or self._settled_on is self._curves):
             return
+        self._settled_on = self._curves
         plan = self._divided(question)
-        if question == self._question and question.policy == "curve":
+        if same and question.policy == "curve":
             wanting = self._wanting(question)
             old, new = ({p.name: widths[int(p.name)] for p in wanting} for widths in (self._plan, plan))
             if settled(wanting, old, new) is old:

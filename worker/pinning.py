@@ -114,6 +114,8 @@ class Pins:
     def __init__(self, topology: Topology, claims: Claims) -> None:
         self._topology, self._claims = topology, claims
         self._held: dict[int, Cpus] = {}
+        self.short = False
+        """Fewer are pinned than want to be, as other workers have CPUs: it is worth trying again."""
 
     @classmethod
     def of_engine(cls, address: str, cpus: int) -> "Pins | None":
@@ -128,29 +130,42 @@ class Pins:
         wanted = {slot: count for slot, cpus in active.items() if (count := whole(cpus))}
         floating = sum(cpus for slot, cpus in active.items() if slot not in wanted)
         pinned = self._claimed(wanted, math.ceil(floating - 1e-6))
-        rest = frozenset(self._topology) - frozenset[int]().union(*pinned.values())
+        self._keep(pinned)
+        self.short = len(pinned) < len(wanted)
+        rest = frozenset(self._topology) - _union(pinned)
         found = {slot: written(cpus) for slot, cpus in pinned.items()}
         apart = written(rest) if pinned and len(rest) >= max(1, math.ceil(floating - 1e-6)) else ""
         return {slot: found.get(slot, "" if slot in resting else apart) for slot in shares}
 
     def together(self, count: int) -> str | None:
-        """One cpuset of so many CPUs for all containers; None where there are not so many that nobody else has."""
-        return written(found) if (found := self._claimed({_TOGETHER: count}, 0).get(_TOGETHER)) else None
+        """One cpuset of so many CPUs for all containers; None where there are not so many that nobody else has, and
+        then what was pinned stays."""
+        found = self._claimed({_TOGETHER: count}, 0)
+        if not found:
+            self._claims.release(self._claims.held - _union(self._held))
+            return None
+        self._keep(found)
+        return written(found[_TOGETHER])
 
     def none(self) -> None:
         """Nothing is pinned any more."""
-        self._claimed({}, 0)
+        self._keep({})
 
     def _claimed(self, wanted: Mapping[int, int], spare: int) -> dict[int, Cpus]:
-        """What another worker has is not used; what is not used any more is given back."""
+        """What of it can be had: what another worker has is not used."""
         free = frozenset(self._topology)
         while True:
             found = placed(wanted, spare, self._topology, free, self._held)
-            used = frozenset[int]().union(*found.values())
-            foreign = used - self._claims.claim(used)
+            foreign = _union(found) - self._claims.claim(_union(found))
             if not foreign:
-                break
+                return found
             free -= foreign
-        self._claims.release(self._claims.held - used)
-        self._held = found
-        return found
+
+    def _keep(self, found: dict[int, Cpus]) -> None:
+        """What is not used any more is given back."""
+        self._claims.release(self._claims.held - _union(found))
+        self._held, self.short = found, False
+
+
+def _union(sets: Mapping[int, Cpus]) -> Cpus:
+    return frozenset[int]().union(*sets.values())

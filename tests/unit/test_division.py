@@ -1,6 +1,6 @@
 """How containers share a machine's CPU as they come and go: what no policy may ever do, and how quickly it follows."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from math import floor
@@ -27,16 +27,19 @@ class Clock:
         return self.now
 
 
-class FreeClaims(Claims):
-    """Nobody else is on this host."""
+class MadeClaims(Claims):
+    """Of a host on which other workers have some CPUs, or none."""
 
-    def claim(self, cpus: object) -> frozenset[int]:
-        self._mine = getattr(self, "_mine", frozenset[int]()) | frozenset(cpus)  # type: ignore[call-overload]
-        return frozenset(cpus)  # type: ignore[call-overload]
+    def __init__(self, others: set[int] | None = None) -> None:
+        super().__init__()
+        self.others = others or set()
+
+    def claim(self, cpus: Iterable[int]) -> frozenset[int]:
+        return frozenset(cpus) - self.others
 
 
 def pins(cpus: int) -> Pins:
-    return Pins({cpu: Place(core=cpu, node=0) for cpu in range(cpus)}, FreeClaims())
+    return Pins({cpu: Place(core=cpu, node=0) for cpu in range(cpus)}, MadeClaims())
 
 
 def allocation(containers: int, cpus: float, policy: Policy = "equal", **more: object) -> Allocation:
@@ -259,6 +262,15 @@ def test_whole_shares_are_pinned_apart_and_fractions_float_in_the_rest() -> None
     )
     assert [len(_cpus(replace(shares[slot]))) for slot in (1, 2)] == [1, 1]
     assert shares[3].cpuset == "2-3"
+
+
+def test_what_another_worker_has_is_pinned_as_soon_as_it_has_left() -> None:
+    claims = MadeClaims({0, 1})
+    division = Division(2, Pins({0: Place(0, 0), 1: Place(1, 0)}, claims))
+    asked = (allocation(2, 1), ceiling(2), [], [runs(1), runs(2)])
+    assert {share.cpuset for share in division.shares(*asked).values()} == {""}
+    claims.others = set()
+    assert {share.cpuset for share in division.shares(*asked).values()} == {"0", "1"}
 
 
 @pytest.mark.parametrize("policy", ["fixed", "equal", "curve"])

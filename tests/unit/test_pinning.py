@@ -165,7 +165,10 @@ def test_what_is_not_used_any_more_is_given_back() -> None:
     pins.sets({1: 2.0}, [])
     assert len(claims.ours) == 2
     assert pins.together(4) == "0-3" and pins.together(5) is None
-    assert not claims.ours, "what cannot be had whole is not kept in part"
+    assert len(claims.ours) == 4, "what was had stays"
+    claims.others = {0}
+    pins.none()
+    assert pins.together(4) is None and not claims.ours, "what cannot be had whole is not kept in part"
 
 
 @given(
