@@ -343,6 +343,16 @@ print(pools[0].map(lambda n: sum(pools[1].map(lambda m: n * m, range(4))), range
     assert python(source, DC_WIDTH="8") == expected
 
 
+def test_pools_that_are_forgotten_take_no_part_any_more() -> None:
+    source = """
+from dockercomp_pool import Pool
+import dockercomp_pool
+kept = Pool(), Pool()
+print([Pool().map(str, [n]) for n in range(50)][-1], len(dockercomp_pool._pools))
+"""
+    assert python(source) == "['49'] 2\n"
+
+
 def test_what_a_function_raises_comes_back_where_its_result_would() -> None:
     source = """
 import sys, traceback

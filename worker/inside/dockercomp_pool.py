@@ -30,6 +30,7 @@ import signal
 import threading
 import time
 import traceback
+import weakref
 from multiprocessing.connection import wait as wait_for
 
 import dockercomp_chunk
@@ -58,8 +59,7 @@ class Pool:
             raise ValueError("a pool's weight must be above 0, not %r" % (weight,))
         self.weight = weight
         self._runs = []
-        with _lock:
-            _pools.append(self)
+        _pools.append(weakref.ref(self, _pools.remove))
 
     @property
     def width(self):
@@ -106,9 +106,14 @@ def shares(total, weights):
 
 _lock = threading.RLock()
 _pools = []
+"""Weakly: a warm process may make one with each call, and forget it."""
 _rule = [None]
 _seen = [float("-inf"), 1, False]
 """When the allocation was read last, its width, and whether it ever was a worker's."""
+
+
+def _living():
+    return [pool for pool in (ref() for ref in list(_pools)) if pool is not None]
 
 
 def _total():
@@ -123,19 +128,20 @@ def _total():
 
 def _widths():
     """Of each pool that is at work. With the lock held."""
-    weights = [pool.weight if pool._runs else 0 for pool in _pools]
+    pools = _living()
+    weights = [pool.weight if pool._runs else 0 for pool in pools]
     if not any(weights):
         return {}
     total = _total()
     widths = list((_rule[0] or shares)(total, weights))
     if len(widths) != len(weights):
         raise ValueError("the rule gave %d widths for %d pools" % (len(widths), len(weights)))
-    return {pool: max(1, int(width)) for pool, width in zip(_pools, widths) if pool._runs}
+    return {pool: max(1, int(width)) for pool, width in zip(pools, widths) if pool._runs}
 
 
 def _end_all():
     """At the program's end, where an iterator was neither used up nor closed."""
-    for process in [process for pool in _pools for run in pool._runs for process in run.processes]:
+    for process in [process for pool in _living() for run in pool._runs for process in run.processes]:
         process.end(force=True)
 
 
@@ -256,7 +262,7 @@ class _Run:
         if self.processes and time.monotonic() < self.full_until:
             return None
         with _lock:
-            others = [process.way for pool in _pools for run in pool._runs for process in list(run.processes)]
+            others = [process.way for pool in _living() for run in pool._runs for process in list(run.processes)]
             try:
                 process = _Process(self.function, others)
             except BlockingIOError:
@@ -295,7 +301,7 @@ def _death(code, number):
 def _serve(function, way, others):
     """Works on pieces until it is told to end, or the program has gone."""
     _lock.release()  # taken by this very thread before the fork
-    for pool in _pools:
+    for pool in _living():
         pool._runs = []
     divide_by(lambda total, weights: [1] * len(weights))
     for other in others:  # else its program's end would not be noticed by a sibling
