@@ -3,7 +3,8 @@
 One real worker, with real containers whose chunks sleep, among simulated clients (bench/crowd.py), on a master as it is
 installed. A click is the PUT that the dashboard's form and the command line make. Two ends are timed: when the cgroup
 file of every container holds the new value, which is read here, and when the API says verified, as the page shows it.
-Cold: nobody has had the client's page open. Beside it `docker update` by hand on the machine itself.
+The client's page is open, and the worker has called since it is; cold: nobody has it open. Beside it `docker update` by
+hand on the machine itself.
 """
 
 import random
@@ -32,8 +33,8 @@ CLICKS, COLD_CLICKS = 20, 5
 CHUNK_S = 20.0
 """Long beside a click: what ends early was ended by it."""
 _CONTAINERS = 2
-_COLD_S = 12.0
-"""After which a page that was closed is no more taken as open."""
+COLD_S, QUICK_COLD_S = 12.0, 0.5
+"""After the first a page that was closed is no more taken as open."""
 _LOOK_S, _ASK_S = 0.005, 0.05
 """Between two looks at the cgroups, and two questions to the API."""
 _PATIENCE_S = 120.0
@@ -49,26 +50,28 @@ class Click:
 
 def rows(runs: int, peers: Sequence[str] = (), clients: Sequence[int] = CLIENTS, quick: bool = False) -> list[Row]:
     """95th percentiles for each size of the crowd; and what the clicks cost. The peer is always measured."""
-    clicks, cold = (3, 1) if quick else (CLICKS, COLD_CLICKS)
+    clicks, cold, closed_s = (2, 1, QUICK_COLD_S) if quick else (CLICKS, COLD_CLICKS, COLD_S)
     found: list[Row] = []
     for crowd_of in clients:
         with installed() as installation:
             installation.push_image()
             installation.add_worker(containers=_CONTAINERS, cpus=1.5, memory_mib=256)
             with crowd(installation, crowd_of):
-                found += _with(installation, f"{crowd_of} clients", runs, clicks, cold, by_hand=not found)
+                found += _with(installation, f"{crowd_of} clients", runs, clicks, cold, closed_s, by_hand=not found)
     return found
 
 
-def _with(installation: Installation, variant: str, runs: int, clicks: int, cold: int, *, by_hand: bool) -> list[Row]:
+def _with(
+    installation: Installation, variant: str, runs: int, clicks: int, cold: int, closed_s: float, *, by_hand: bool
+) -> list[Row]:
     with installation.client() as client:
         job = sleeping.submit(client, CHUNK_S)
         try:
             sleeping.wait_running(installation, _CONTAINERS)
             bench = _Bench(installation)
             before = bench.containers()
-            warm = [bench.clicks(clicks, page=True) for _ in range(runs)]
-            chilled = [bench.clicks(cold, page=False) for _ in range(runs)]
+            warm = [bench.clicks(clicks) for _ in range(runs)]
+            chilled = [bench.clicks(cold, closed_s) for _ in range(runs)]
             restarts = len(before.keys() ^ bench.containers().keys())
             lost = _lost(installation.admin(), job.id)
             hand = [bench.by_hand() for _ in range(max(3, runs))] if by_hand else []
@@ -110,12 +113,15 @@ class _Bench:
         """Their cgroups, by id."""
         return {each.id: cgroup_paths(self._engine.pid(each.id)) for each in self.view().containers}
 
-    def clicks(self, number: int, *, page: bool) -> list[Click]:
-        """So many changes, at random moments of the worker's pace, with its page open or not for a while."""
+    def clicks(self, number: int, closed_s: float = 0.0) -> list[Click]:
+        """So many changes, at random moments of the worker's pace: with its page open, or not for so long."""
         found = []
-        with watched(self._installation, f"/clients/{self._client}") if page else nullcontext():
+        with watched(self._installation, f"/clients/{self._client}") if not closed_s else nullcontext():
+            opened = time.perf_counter()
+            if not closed_s:  # until the worker has heard that somebody looks
+                _until(lambda: self.view().seen_s_ago < time.perf_counter() - opened, _ASK_S)
             for _ in range(number):
-                time.sleep(random.uniform(0.5, 2.0) if page else _COLD_S)
+                time.sleep(closed_s or random.uniform(0.5, 2.0))
                 found.append(self._click())
         print(", ".join(f"{click.verified_s:.2f}" for click in found), flush=True)
         return found

@@ -1,30 +1,21 @@
 """bench/run mix, small: real containers, and the tables and pictures that it leaves."""
 
 import csv
-import json
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
-from bench.__main__ import main
+from tests.integration.bench_parts import measured
 
 
 def test_a_small_mix_runs_in_containers_and_leaves_tables_and_pictures(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("DC_HOME", str(tmp_path / "h"))
-    arguments = ["mix", "--quick", "--runs", "1", "--k", "2", "--json", str(tmp_path / "mix.json")]
-    said = CliRunner().invoke(main, arguments, catch_exceptions=False)
-    assert said.exit_code == 0
-    rows = {
-        (row["system"], row["variant"], row["metric"])
-        for row in json.loads((tmp_path / "mix.json").read_text())["rows"]
-    }
+    rows = measured("mix", tmp_path, monkeypatch, "--k", "2")
     for policy in ("overcommit", "equal", "curve"):
         assert ("dockercomp", f"K = 2, {policy}", "makespan_s") in rows
-    assert {("dockercomp", "triad, width 0.5", "wall_s"), ("dockercomp", "split 1:9", "total_s")} <= rows
+    assert {("dockercomp", "triad, width 0.5", "wall_s"), ("dockercomp", "split 1:9", "total_s")} <= rows.keys()
     with (tmp_path / "mix.mix.csv").open() as file:
         timings = list(csv.DictReader(file))
     assert len(timings) == 3 * 4
