@@ -28,6 +28,8 @@ MOST_EARLIER = 8
 """Earlier jobs of the same recipe, the newest, whose runs count too."""
 _WIDTHS_AT_ONCE = 8
 """Of a stage in one sync."""
+_GRACE = 2.0
+"""Of a job's time limit: each program of a stage has it by itself."""
 _MOST_SESSIONS = 20_000
 _LONGEST_KIND = 200
 
@@ -91,7 +93,7 @@ class Learning:
             [
                 Curve(id=curve_id(job, stage, key), job=job, stage=stage, key=key, kind=kind, points=points)
                 for (job, stage), points in runs_of(changes, reports, _cpus(client)).items()
-                if job in jobs and _has_room(jobs[job].document, key)
+                if job in jobs and _has_room(jobs[job].document, key) and _credible(jobs[job], points)
             ]
         )
 
@@ -169,6 +171,12 @@ def _tells(report: ResultReport, cpus: int) -> bool:
 
 def _most_seen(points: list[Point]) -> list[Point]:
     return sorted(points, key=lambda point: -point.runs)[:_WIDTHS_AT_ONCE]
+
+
+def _credible(job: RunningJob, points: Iterable[Point]) -> bool:
+    """No run takes longer than its job's time limit, so one that did, by its client's word, does not spoil a mean."""
+    longest = _GRACE * job.spec.resources.time_limit
+    return all(point.wall_s <= longest * point.runs for point in points)
 
 
 def _has_room(job: Document, key: str) -> bool:

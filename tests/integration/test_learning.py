@@ -114,7 +114,9 @@ def test_kinds_of_machines_are_kept_apart(master: Master) -> None:
 
 
 @pytest.mark.parametrize(
-    ("width", "wall_s"), [(0.0, 1.0), (0.02, 1.0), (5.0, 1.0), (1.0, 0.0)], ids=["none", "tiny", "too many", "no time"]
+    ("width", "wall_s"),
+    [(0.0, 1.0), (0.02, 1.0), (5.0, 1.0), (1.0, 0.0), (1.0, 1e12)],
+    ids=["none", "tiny", "too many", "no time", "beyond its limit"],
 )
 def test_runs_that_tell_nothing_do_not_count(master: Master, width: float, wall_s: float) -> None:
     job = master.submit(4, quorum=1)
