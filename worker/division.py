@@ -225,7 +225,7 @@ class Division:
                 cpuset=cpusets.get(slot, ""),
                 weight=max(2, min(262144, round(weight * heavier))),
                 width=width,
-                had=min(quota, width) if apart else 0.0,
+                had=_timed(min(quota, width)) if apart else 0.0,
             )
         return found
 
@@ -263,6 +263,11 @@ def _told(quota: float, most: float) -> int:
     """The whole number of CPUs that comes closest to a quota, as far as the job can use them."""
     width = math.floor(quota + 0.5)
     return max(1, width if width <= most else math.ceil(most))
+
+
+def _timed(cpus: float) -> float:
+    """To twentieths of a CPU, so that runs at about the same width count as runs at one."""
+    return max(LEAST, round(cpus * 20) / 20)
 
 
 def _floored(cpus: float) -> float:

@@ -111,7 +111,7 @@ def test_whatever_comes_after_whatever(
         assert all(share.cpus >= LEAST for share in shares.values()), "never nothing"
         assert all(share.cpus <= law + 1e-9 for share in shares.values())
         assert all(share.width >= 1 and share.width == int(share.width) for share in shares.values())
-        assert all(share.had <= min(share.cpus, share.width) for share in shares.values())
+        assert all(share.had <= min(share.cpus, share.width) + 0.026 for share in shares.values())
         assert all(2 <= share.weight <= 262144 for share in shares.values())
         sets = [_cpus(share) for share in shares.values()]
         assert all(cpus <= set(range(8)) for cpus in sets), "and no CPU that is not there"
@@ -271,6 +271,13 @@ def test_what_another_worker_has_is_pinned_as_soon_as_it_has_left() -> None:
     assert {share.cpuset for share in division.shares(*asked).values()} == {""}
     claims.others = set()
     assert {share.cpuset for share in division.shares(*asked).values()} == {"0", "1"}
+
+
+def test_runs_at_about_the_same_width_are_runs_at_one() -> None:
+    had = set()
+    for cpus in (3.96, 3.97, 3.98, 3.99, 4.0, 4.01):
+        had.add(Division(8).shares(allocation(1, cpus), ceiling(8), [], [runs(1)])[1].had)
+    assert had == {3.95, 4.0}
 
 
 @pytest.mark.parametrize("policy", ["fixed", "equal", "curve"])
