@@ -7,17 +7,16 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from dockercomp.protocol.messages import LONGEST_SENTENCE, Allocation, AppliedAllocation, Ceiling, JobPoints
+from dockercomp.protocol.messages import Allocation, Ceiling, JobPoints
 
-from . import parts
 from .adjusting import Adjusting
 from .division import Computing, Division
 from .engine import EngineError
 from .following import Following, Wanted
 from .house import House
 from .limits import MIB, TooSmall, Wishes
+from .looking import Looking
 from .picture import Picture
-from .readback import Found, ReadBack
 from .reconcile import SlotNow, kindly, steps
 from .slots import Floor, Slot
 from .volunteer import Volunteer
@@ -28,7 +27,6 @@ TICK = 1.0
 """Seconds between two looks at the containers, the configuration and the volunteer's wishes."""
 _REMOVAL = 20.0
 """Seconds that removing the containers may take when the daemon stops."""
-_MOST_PROBLEMS = 12
 
 
 class Keeper:
@@ -48,7 +46,7 @@ class Keeper:
         self.picture = Picture(ceiling=floor.ceiling)
         self._floor, self._volunteer, self._house, self._division, self._tell = floor, volunteer, house, division, tell
         self._following, self._adjusting = Following(floor, house, ceiling), Adjusting(floor)
-        self._read_back, self._found = ReadBack(), list[Found]()
+        self._looking = Looking(floor, house, self._adjusting)
         self._memory_waits: list[str] = []
         self._allocation: Allocation | None = None
         self._cancels: set[str] = set()
@@ -115,7 +113,10 @@ class Keeper:
         self._floor.leftovers.again()
         if wanted.allowed is not None:
             self._follow(wanted, wanted.allowed)
-        picture = self._look(wanted)
+        known = self._looking.drifted
+        picture = self._looking.look(wanted, self._memory_waits)
+        if self._looking.drifted - known:
+            self._wake.set()  # put right at once; what cannot be, is tried with every tick
         changed, self.picture = picture.differs(self.picture), picture
         if changed:
             self._tell()
@@ -181,7 +182,7 @@ class Keeper:
         job = self._floor.jobs.get(container.job) if container and slot.live else None
         if job is None or container is None or planned is None:
             return now
-        now = replace(now, planned=planned, frozen=slot.frozen, drifted=slot.number in self._drifts())
+        now = replace(now, planned=planned, frozen=slot.frozen, drifted=slot.number in self._looking.drifted)
         try:
             now = replace(now, wanted=self._floor.size_for(slot.number, job.order))
         except TooSmall:
@@ -189,98 +190,6 @@ class Keeper:
         if now.wanted and now.wanted.memory < planned.memory:
             return replace(now, used=container.reading().memory_used or 0)
         return now
-
-    def _drifts(self) -> set[int]:
-        """The slots whose limits, not only whose pause, somebody else has changed."""
-        return {found.slot.number for found in self._found if found.drifted and not found.pause}
-
-    # --- looking ---
-
-    def _look(self, wanted: Wanted) -> Picture:
-        floor, adjusting = self._floor, self._adjusting
-        slots = [slot for slot in adjusting.slots if not slot.ended]
-        self._found = [found for slot in slots if (found := self._read_back.look(slot, floor.jobs))]
-        for found in self._found:
-            self._put_right(found)
-        return Picture(
-            ceiling=floor.ceiling,
-            applied=self._applied(wanted, slots),
-            containers=tuple(found.report for found in self._found),
-            able=0 if wanted.paused else sum(slot.able for slot in slots),
-            paused=wanted.verdict.why if wanted.paused else "",
-            problems=self._problems(wanted, slots),
-            rules=self._house.rules(wanted.view.wishes),
-        )
-
-    def _put_right(self, found: Found) -> None:
-        """A container that was killed while idle is removed before the next chunk, not by it; what somebody else has
-        changed is put right in the next pass, which comes at once."""
-        slot = found.slot
-        if found.report.state == "dead" and not slot.held:
-            slot.gone = True
-            self._floor.leases.wake()
-        if found.drifted and found.seen:
-            if found.pause:
-                slot.frozen = bool(found.seen.reading.frozen)
-            self._adjusting.note_mended(found.report.name, found.drifted)
-            self._wake.set()
-
-    def _applied(self, wanted: Wanted, slots: list[Slot]) -> AppliedAllocation | None:
-        if wanted.clipped is None:
-            return None
-        adjusting, allowed = self._adjusting, wanted.clipped.allowed
-        barred = [found.report.chunk for found in self._found if self._is_barred(found)]
-        facts = parts.Facts(
-            clipped=wanted.clipped,
-            seen=[found.seen for found in self._found if found.seen],
-            slots=sum(not slot.leaving for slot in slots),
-            leaving=sum(slot.leaving and slot.container is not None for slot in slots),
-            frozen=wanted.frozen,
-            paused_by=wanted.verdict.why,
-            memory_waits=self._memory_waits,
-            room_waits=list(adjusting.waits_for_room.values()),
-            refused_sizes=adjusting.refusals("size"),
-            refused_pauses=adjusting.refusals("pause"),
-            left=self._floor.leftovers.sentences(),
-            mended=adjusting.mended(),
-            barred=barred,
-            disk_over=bool(allowed.disk) and self._house.disk.used() > allowed.disk,
-        )
-        found = parts.reports(facts)
-        unread = "" if facts.seen else "No container runs now, so nothing could be read back."
-        refused = [f"The engine refused: {words}." for words in (*facts.refused_sizes, *facts.refused_pauses)]
-        return AppliedAllocation(
-            version=allowed.version,
-            containers=facts.slots,
-            cpus=allowed.cpus,
-            memory=allowed.memory,
-            verified=parts.verified(found),
-            note=" ".join(part for part in (wanted.clipped.note, *refused, unread) if part)[:LONGEST_SENTENCE],
-            parts=found,
-        )
-
-    def _is_barred(self, found: Found) -> bool:
-        held = found.slot.held
-        job = self._floor.jobs.get(held.lease.job) if held else None
-        return job is not None and not self._floor.allows(job.order)
-
-    def _problems(self, wanted: Wanted, slots: list[Slot]) -> tuple[str, ...]:
-        adjusting, floor = self._adjusting, self._floor
-        unread = [found.report.name for found in self._found if found.seen and not found.seen.reading.source]
-        found = [
-            wanted.view.problem,
-            self._house.powerless(wanted.view.wishes),
-            *(f"The engine refused: {words}." for words in (*adjusting.refusals("size"), *adjusting.refusals("pause"))),
-            "" if floor.limits_hold else "This engine enforces no limits on CPU and memory.",
-            f"The control group of {', '.join(unread)} cannot be read here, so its limits are not verified: see"
-            " `dockercomp-worker doctor`."
-            if unread
-            else "",
-            *floor.leftovers.sentences(),
-            wanted.verdict.why if wanted.verdict.why and not wanted.verdict.freeze else "",
-            *(slot.trouble for slot in slots),
-        ]
-        return tuple(sentence[:LONGEST_SENTENCE] for sentence in found if sentence)[:_MOST_PROBLEMS]
 
 
 def _waits(slot: Slot, now: SlotNow) -> str:
