@@ -43,10 +43,10 @@ def follower(program: Path, request: pytest.FixtureRequest) -> list[str]:
 def test_a_pool_follows_while_it_works_and_the_result_is_the_same(
     start: Start, program: Path, follower: list[str]
 ) -> None:
-    resized = start(order_of(ProgramSpec(command=[*follower, *map(str, WIDTHS)])), program, size(1))
+    resized = start(order_of(ProgramSpec(command=[*follower, *map(str, WIDTHS)]), time_limit=300), program, size(1))
     result = payload(resized.run(task(), resizing(resized)))
     resized.stop()
-    left_alone = start(order_of(ProgramSpec(command=follower)), program, size(2))
+    left_alone = start(order_of(ProgramSpec(command=follower), time_limit=300), program, size(2))
     assert result and result == payload(left_alone.run(task()))
 
 
@@ -91,8 +91,10 @@ def test_an_unmodified_program_sees_the_cpus_that_it_is_pinned_to(start: Start) 
 
 @pytest.mark.parametrize("follower", ["c", "python"], indirect=True)
 def test_a_width_beyond_what_the_container_allows_is_no_error(start: Start, program: Path, follower: list[str]) -> None:
-    few = start(order_of(ProgramSpec(command=follower)), program, size(2))
+    few = start(order_of(ProgramSpec(command=follower), time_limit=300), program, size(2))
     expected = payload(few.run(task()))
     few.stop()
     beyond = Size(cpus=2.0, memory=1024 * MIB, scratch=16 * MIB, width=1000)
-    assert payload(start(order_of(ProgramSpec(command=follower)), program, beyond).run(task())) == expected
+    assert (
+        payload(start(order_of(ProgramSpec(command=follower), time_limit=300), program, beyond).run(task())) == expected
+    )
