@@ -17,10 +17,11 @@ _COLUMNS = 1600
 Spot = tuple[float, float]
 
 
-def draw(spec: PlotSpec, points: Points) -> str:
+def draw(spec: PlotSpec, points: Points, *, zero: bool = False) -> str:
+    """With `zero` the upright axis begins there, for amounts that are compared with nothing."""
     places, below = _places(points.x)
     drawn, top = axes.head(spec.title, [series.name for series in points.series])
-    low, high = rounded_out(*extent(v for series in points.series for v in series.values))
+    low, high = rounded_out(*extent((v for series in points.series for v in series.values), zero=zero))
     marks = ticks(low, high)
     area = axes.area_for(top, marks, x_label=spec.x_label, y_label=spec.y_label)
     scale = Scale(low, high, area.bottom, area.top)

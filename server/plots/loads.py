@@ -37,7 +37,7 @@ def draw(series: LoadSeries, what: What) -> Plot:
         for column, value in zip(columns, values, strict=True):
             column.append(value)
     points = Points("time", moments, [Series(name, values) for name, values in zip(spec.y, columns, strict=True)])
-    return Plot(lines.draw(spec, points), table(series), summary(series, what))
+    return Plot(lines.draw(spec, points, zero=True), table(series), summary(series, what))
 
 
 def table(series: LoadSeries) -> str:
