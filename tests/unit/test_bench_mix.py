@@ -4,15 +4,18 @@ import csv
 import io
 import itertools
 import xml.etree.ElementTree as ET
+from pathlib import Path
 from statistics import mean, median
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench import report
 from bench.mixes import curves, generator, record, simulated
 from bench.mixes.curves import BODYTRACK, FLUIDANIMATE, PUBLISHED, Table
 from bench.mixes.simulator import IN_FLIGHT, Machine, Overcommit, Policy, Timing, gain, makespan
+from bench.rows import row, write
 from dockercomp.protocol.speedup import Curve
 
 NAMES = ("a", "b", "c", "d")
@@ -146,3 +149,32 @@ def test_the_simulators_rows_stand_beside_the_published_ones() -> None:
         assert found["simulator", f"80 threads, K = {k}, measured on 80", "equal_gain"] > 0
         assert found["simulator", f"272 threads, K = {k}, published curves", "worst_slowdown"] <= 0.1
     assert {".simulated.csv", ".simulated.svg"} == set(measured.files)
+
+
+def test_figures_replace_the_tables_of_their_benchmark_and_leave_the_rest(tmp_path: Path) -> None:
+    rows = [
+        row("dockercomp", "20 clients", "verified_p95_s", "s", [1.25]),
+        row("dockercomp", "20 clients", "restarts", "containers", [0.0]),
+        row("docker-update", "by hand", "cgroup_s", "s", [0.07]),
+    ]
+    write(tmp_path / "control.json", "control", rows)
+    blocks = [f"<!-- figures: {name} -->\nold {name}\n<!-- end -->\n" for name in report.FIGURES]
+    found = report.filled("before\n" + "\nbetween\n".join(blocks) + "after\n", tmp_path)
+    assert "old control" not in found and "| 20 clients |" in found and "1.25 s" in found and "0.07 s" in found
+    assert all(f"old {name}\n" in found for name in report.FIGURES if name != "control")
+    assert found.startswith("before\n") and found.endswith("after\n")
+    assert report.filled(found, tmp_path) == found
+
+
+def test_the_page_has_a_place_for_every_figure() -> None:
+    page = report.PAGE.read_text()
+    assert all(f"<!-- figures: {name} -->\n" in page for name in report.FIGURES)
+    assert page.count("<!-- figures: ") == page.count("<!-- end -->") == len(report.FIGURES)
+
+
+def test_all_figures_of_a_mix_are_drawn_from_its_rows() -> None:
+    measured = simulated.measured(1, FITTED, quick=True).rows
+    found = {(each.system, each.variant, each.metric): each for each in measured}
+    assert report.simulated(found).count("\n") == 2 + 1 + 4 + 3
+    assert report.curve(found).count("slowdown") == 2 * 4 * 4
+    assert "**15%**" in report.simulated(found)
