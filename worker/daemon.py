@@ -176,7 +176,7 @@ class Daemon:
         self._leftovers.gone = floor.room.leave
         floor.limits_hold = facts.limits
         volunteer = Volunteer(self._home, self._settings.source, self._settings.wishes)
-        division = Division(facts.cpus, Pins.of_engine(self._engine.host, facts.cpus))
+        division = Division(facts.cpus, Pins.of_engine(self._engine.host, facts.cpus) if facts.pins else None)
         self._keeper = Keeper(floor, volunteer, house, division, self._lending.ceiling, self._hasten)
         inputs = Inputs(master, leases, jobs, images, self._home, self._disk, self._ledger, self._settings.fetch)
         outputs = Outputs(master, leases)

@@ -130,6 +130,7 @@ class Engine:
             warnings=tuple(info.get("Warnings") or ()),
             bridge_firewall=bool(info.get("BridgeNfIptables")) and "bridge" in _networks(client),
             limits=bool(info.get("MemoryLimit", True) and info.get("CpuCfsQuota", True)),
+            pins=bool(info.get("CPUSet", True)),
         )
 
     def close(self) -> None:

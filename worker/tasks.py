@@ -108,3 +108,5 @@ class EngineFacts:
     """Whether it has a bridge, whose traffic the host's firewall sees."""
     limits: bool = True
     """Whether it says that it can limit CPU and memory; what it really does is read back."""
+    pins: bool = True
+    """Whether it says that it can hold a container to certain CPUs; one without root often cannot."""

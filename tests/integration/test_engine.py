@@ -63,6 +63,7 @@ def test_facts(engine: Engine) -> None:
     assert facts.cpus >= 1
     assert facts.memory > 64 * MIB
     assert facts.storage
+    assert str(facts.pins).lower() == docker("info", "--format", "{{.CPUSet}}")
 
 
 def test_a_container_is_locked(engine: Engine, spec: ContainerSpec) -> None:
