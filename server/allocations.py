@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec.structs import replace
@@ -18,6 +18,7 @@ from dockercomp.protocol.messages import Allocation, Ceiling, Machine
 from dockercomp.protocol.views import AllocationChange, GroupChange, GroupRule
 
 Document = dict[str, Any]
+T = TypeVar("T")
 
 MEMORY_FLOOR = 16 * 2**20
 CPUS_FLOOR = 0.05
@@ -46,6 +47,7 @@ class Group:
         return f"group {self.name}"
 
 
+_NOTHING = Ceiling(containers=0, cpus=0.0, memory=0)
 NO_GROUP = Group("", 0, GroupChange(rule=GroupRule()))
 """What clients without a group follow: all that the volunteer allows."""
 
@@ -56,12 +58,21 @@ def room_of(client: Document) -> Ceiling:
 
 
 def ceiling_of(client: Document) -> Ceiling:
-    return msgspec.convert(client["ceiling"], Ceiling)
+    """What its volunteer allows; nothing at all where that cannot be read, until the client tells it again."""
+    return _readable(client["ceiling"], Ceiling) or _NOTHING
 
 
 def machine_of(client: Document) -> Machine | None:
+    """None where it was not told, or cannot be read: one odd value must not hide the client, nor stop its group."""
     found = client.get("machine")
-    return msgspec.convert(found, Machine) if found else None
+    return _readable(found, Machine) if found else None
+
+
+def _readable(told: Any, kind: type[T]) -> T | None:
+    try:
+        return msgspec.convert(told, kind, strict=False)
+    except msgspec.ValidationError:
+        return None
 
 
 def within(ceiling: Ceiling, machine: Machine | None) -> Ceiling:

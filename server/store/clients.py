@@ -109,7 +109,7 @@ class Clients:
         """What clients heard of since that time last said of their machines' load."""
         told = ("load", "containers.cpus_used", "containers.memory_used", "containers.state")
         with store_errors():
-            return list(self._clients.find({"state": "alive", "seen": {"$gte": since}}, dict.fromkeys(told, 1)))
+            return list(self._clients.find({"state": "alive", **_heard_since(since)}, dict.fromkeys(told, 1)))
 
     def count_alive(self, now: float) -> int:
         """How many clients called within the last minutes."""
@@ -123,15 +123,21 @@ class Clients:
             return [each["_id"] for each in self._clients.find(query, {"_id": 1})]
 
     def totals(self, silent_before: float) -> Document:
-        """`alive`, `silent`, and of those alive the `containers` they have and how many of them are `running`."""
+        """`alive`, `silent`; of those alive the `containers` they have and how many of them are `running`, and on how
+        many all that is given is `verified`, some part of it is `waiting`, or one has `failed`."""
         alive = {"$and": [{"$gte": [_EXPECTED, silent_before]}, {"$ne": ["$leaving", True]}]}
         states = {"$ifNull": ["$containers.state", []]}
         running = {"$filter": {"input": states, "cond": {"$eq": ["$$this", "running"]}}}
+        told = {"$eq": ["$applied.version", "$allocation.version"]}
+        some = {state: {"$in": [state, {"$ifNull": ["$applied.parts.state", []]}]} for state in ("failed", "waiting")}
         counts = {
             "alive": {"$cond": [alive, 1, 0]},
             "silent": {"$cond": [alive, 0, 1]},
             "containers": {"$cond": [alive, {"$size": states}, 0]},
             "running": {"$cond": [alive, {"$size": running}, 0]},
+            "verified": {"$cond": [{"$and": [alive, VERIFIED]}, 1, 0]},
+            "failed": {"$cond": [{"$and": [alive, told, some["failed"]]}, 1, 0]},
+            "waiting": {"$cond": [{"$and": [alive, told, some["waiting"], {"$not": [some["failed"]]}]}, 1, 0]},
         }
         group = {"_id": None, **{name: {"$sum": value} for name, value in counts.items()}}
         with store_errors():
@@ -139,12 +145,14 @@ class Clients:
         return found or dict.fromkeys(counts, 0)
 
     def needing_attention(self, silent_before: float, limit: int) -> list[Document]:
-        """Clients, not retired, that are silent, marked, refuse a job, or tell of a problem."""
+        """Clients, not retired, that are silent, marked, refuse a job, tell of a problem, or cannot carry out a part of
+        what they are given."""
         reasons = [
             _quiet_since(silent_before),
             {"marked": {"$gt": ""}},
             {"refused_jobs.0": {"$exists": True}},
             {"problems.0": {"$exists": True}},
+            {"applied.parts.state": "failed"},
         ]
         with store_errors():
             return list(self._clients.find({"state": "alive", "$or": reasons}).sort("seen", -1).limit(limit))
