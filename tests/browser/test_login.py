@@ -91,9 +91,9 @@ def test_guessing_passwords_is_slowed_down(visitor: Callable[..., Visitor]) -> N
     person = visitor()
     person.watch.expected = ("401", "429")
     page = person.open("/login")
-    for _ in range(25):
+    for _ in range(100):  # of which so many fall into a minute, on a slow machine too
         fill_in(page, "viola", "guess")
         if page.get_by_role("heading", name="Too many attempts").is_visible():
             return
         expect(page.get_by_role("alert")).to_be_visible()
-    raise AssertionError("25 guesses in a row were let through")
+    raise AssertionError("100 guesses in a row were let through")

@@ -111,5 +111,6 @@ def test_any_sync_is_answered(here: Target) -> None:
 
 def test_the_document_names_the_same_fields(here: Target) -> None:
     """So that a new field of the sync is made here too."""
+    here.fresh()
     known = set(openapi.document("http://x")["components"]["schemas"]["SyncRequest"]["properties"])
     assert known == {*msgspec.json.decode(bodies.of(here)["sync"]), "leaving"}
