@@ -120,6 +120,7 @@ class Daemon:
         self._settings, self._stop, self._grace, self._stint = settings, stop, grace, stint
         self._lending: Lending
         self._why_over, self._alone = "", False
+        self._told: status.Status | None = None
         self._began = time.monotonic()
         self._home = settings.home
         self._disk, self._ledger = Disk(self._home), Ledger(self._home)
@@ -331,38 +332,38 @@ class Daemon:
         return {"DC_HOME": str(self._home), "DC_STATE": self._state()}
 
     def _tell(self) -> None:
-        """Write the status file."""
+        """Write the status file, where it has changed."""
         leases, line, picture = self._parts.leases, self._loop.line, self._keeper.picture
         waiting, running = leases.counts()
         sentence, state = self._loop.sentence(), self._state()
         if line.offline:
             state, sentence = "offline", f"The master does not answer: {line.offline}. {sentence}"
-        _say(
-            self._home,
-            status.Status(
-                state=state,
-                sentence=sentence,
-                pid=os.getpid(),
-                version=dockercomp.__version__,
-                master=self._settings.url,
-                client=self._who.client,
-                owner=self._who.owner,
-                held=waiting + running,
-                running=running,
-                results_waiting=leases.post().results,
-                results_sent=line.sent,
-                last_sync=line.last_sync,
-                ceiling=picture.ceiling,
-                disk_used=self._disk.used(),
-                network_used=self._ledger.used(),
-                rules=picture.rules,
-                consent=consent.sentences(self._parts.gate.consent),
-                allocation=line.allocation,
-                applied=picture.applied,
-                problems=self._loop.problems(),
-                containers=list(picture.containers),
-            ),
+        found = status.Status(
+            state=state,
+            sentence=sentence,
+            pid=os.getpid(),
+            version=dockercomp.__version__,
+            master=self._settings.url,
+            client=self._who.client,
+            owner=self._who.owner,
+            held=waiting + running,
+            running=running,
+            results_waiting=leases.post().results,
+            results_sent=line.sent,
+            last_sync=line.last_sync,
+            ceiling=picture.ceiling,
+            disk_used=self._disk.used(),
+            network_used=self._ledger.used(),
+            rules=picture.rules,
+            consent=consent.sentences(self._parts.gate.consent),
+            allocation=line.allocation,
+            applied=picture.applied,
+            problems=self._loop.problems(),
+            containers=list(picture.containers),
         )
+        if found != self._told:
+            self._told = found
+            _say(self._home, found)
 
 
 def _say(home: Path, what: status.Status) -> None:
