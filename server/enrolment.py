@@ -50,6 +50,7 @@ class Enrolment:
         if client is None:
             raise Unauthorized("an admin retired this machine: ask the admin if it may come back")
         self._store.allocations.record([client["_id"]])
+        self._allocating.settle([client], self._allocating.groups())  # groups may have changed, or it was here before
         return EnrolAnswer(client=client["_id"], secret=secret, master_key=self._master_key, owner=client["owner"])
 
     def tokens(self) -> list[EnrolmentTokenView]:

@@ -14,7 +14,7 @@ from server.allocations import FIRST_CONTACT
 Document = dict[str, Any]
 
 PUT_RIGHT = "put right:"
-"""How a worker begins what it says of a limit that somebody else had changed."""
+"""How a worker tells of a limit that somebody else had changed, after whatever else there is to say of the part."""
 _READ_BACK: tuple[Part, ...] = ("cpus", "memory")
 """What older workers, which do not tell of parts, mean by `verified`."""
 
@@ -38,7 +38,7 @@ def standing(applied: AppliedAllocation, containers: int) -> Standing:
         return Standing(applied.version, applied=True, verified=applied.verified and containers > 0)
     done = all(part.state in ("applied", "verified") for part in applied.parts)
     read = any(part.state == "verified" for part in applied.parts)
-    drifted = [part.why for part in applied.parts if part.why.startswith(PUT_RIGHT)]
+    drifted = [part.why[at:] for part in applied.parts if (at := part.why.find(PUT_RIGHT)) >= 0]
     verified = done and read and applied.verified
     return Standing(applied.version, done, verified, drifted[0] if drifted else "")
 

@@ -33,11 +33,10 @@ def way_after(told: Standing | None) -> Document:
 def drifted_after(told: Standing | None) -> Document:
     """What was last put right and since when: the same words in one sync after the other are one event."""
     if told is None or not told.drifted:
-        return {}
+        return {} if told is None else {"drifting": ""}
     words = {"$literal": told.drifted}
-    again = {"$in": [words, {"$ifNull": ["$applied.parts.why", []]}]}
     event = {"what": words, "at": DATABASE_TIME}
-    return {"drifted": {"$cond": [again, {"$ifNull": ["$drifted", event]}, event]}}
+    return {"drifting": words, "drifted": {"$cond": [{"$eq": ["$drifting", words]}, "$drifted", event]}}
 
 
 def pauses_after(paused: bool) -> Document:

@@ -164,7 +164,7 @@ def test_history_is_bounded(master: Master, monkeypatch: pytest.MonkeyPatch) -> 
 def test_what_somebody_else_changed_is_told_with_its_time_and_once(master: Master) -> None:
     volunteer = master.volunteer()
     answer = sync(volunteer)
-    drift = applied(answer, why="put right: 4 CPUs, planned 1")
+    drift = applied(answer, why="Cut by the ceiling. put right: 4 CPUs, planned 1")
     sync(volunteer, drift, containers=[container()])
     first = document(master, volunteer)["drifted"]
     sync(volunteer, drift, containers=[container()])

@@ -2,11 +2,12 @@
 
 from typing import get_args
 
+import msgspec
 import pytest
 
-from dockercomp.protocol.messages import Allocation, ContainerReport
+from dockercomp.protocol.messages import Allocation, AppliedAllocation, ContainerReport, PartReport
 from dockercomp.protocol.people import Role, Scope
-from dockercomp.protocol.views import ClientView
+from dockercomp.protocol.views import ClientView, PartProgress, Progress
 from server.discretion import jobs_named, without_others, words_without_others
 from server.rights import Rights
 
@@ -92,6 +93,21 @@ def test_a_scientist_sees_of_a_client_nothing_of_others() -> None:
     assert [each.job for each in seen.containers] == ["", "jaaaaaaaaaa"]
     assert [each.image for each in seen.containers] == ["", "secret/program"]
     assert [each.name for each in seen.containers] == ["dc-1", "dc-1"], "that it is busy is no secret"
+
+
+def test_what_is_told_of_an_allocation_names_no_jobs_of_others_either() -> None:
+    why = "dc-1 ends its chunk of j0123456789 first"
+    part = PartReport(part="jobs", state="waiting", actual="only j0123456789", why=why)
+    told = AppliedAllocation(version=1, containers=1, cpus=1, memory=1, verified=False, note=why, parts=[part])
+    given = Allocation(version=1, containers=1, cpus=1, memory=1 << 28, jobs=["j0123456789", "word*"])
+    way = Progress(
+        version=1, author="root", wanted_s_ago=1, drifted=f"put right: {why}",
+        parts=[PartProgress(part="jobs", state="waiting", wanted="j0123456789", actual="only j0123456789", why=why)],
+    )  # fmt: skip
+    whole = client(status="", containers=[], allocation=given, applied=told, progress=way, problems=[why])
+    assert jobs_named([whole]) == {"j0123456789"}
+    assert "j0123456789" not in repr(without_others(whole, set())), "as far as anything tells of it"
+    assert without_others(whole, {"j0123456789"}) == msgspec.structs.replace(whole, address="")
 
 
 def test_ones_own_jobs_are_named() -> None:
