@@ -7,6 +7,8 @@ import shutil
 import subprocess
 import sys
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -44,6 +46,27 @@ def output(*command: object, given: str = "", **environment: str) -> str:
 
 def python(source: str, **environment: str) -> str:
     return output(sys.executable, "-W", "error", "-c", source, **environment)
+
+
+@contextmanager
+def writing(folder: Path, size: Callable[[int], Size]) -> Iterator[str]:
+    """The place of an allocation that is replaced at full speed, by the size of each number from 1 on."""
+    folders, ended = SlotFolders(folder / "slot"), threading.Event()
+    folders.make(size(1))
+
+    def write() -> None:
+        for change in itertools.count(2):
+            if ended.is_set():
+                return
+            folders.write_allocation(size(change))
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        yield str(folder / "slot/allocation/now")
+    finally:
+        ended.set()
+        writer.join()
 
 
 # --- C ---------------------------------------------------------------------------------------------------------------
@@ -97,21 +120,66 @@ def test_the_header_builds_strictly_and_gives_the_same_at_any_width(
     assert len(results) == 1 and results.pop().startswith("1001 ")
 
 
-@pytest.mark.parametrize("check", ["thread", "address,undefined"])
-def test_a_sanitizer_finds_nothing(check: str, tmp_path: Path) -> None:
-    empty = tmp_path / "empty"
+CHANGING = """
+static int done;
+static void one(void *data) {
+    struct timespec moment = {0, 200000};
+    (void)data;
+    __atomic_add_fetch(&done, 1, __ATOMIC_SEQ_CST);
+    nanosleep(&moment, NULL);
+}
+static void piece(void *data, size_t from, size_t to) { one(data); (void)from; (void)to; }
+static void *user(void *pool) {
+    for (int n = 0; n < 20; n++) dc_pool_for((dc_pool *)pool, 50, 1, piece, NULL);
+    return NULL;
+}
+int main(void) {
+    pthread_t users[3];
+    dc_pool *pools[2] = {dc_pool_new(1), dc_pool_new(2)};
+    for (int n = 0; n < 3; n++) if (pthread_create(&users[n], NULL, user, pools[n % 2])) return 1;
+    for (int n = 0; n < 20; n++) {
+        dc_pool *brief = dc_pool_new(1);
+        for (int k = 0; k < 50; k++) dc_pool_submit(brief, one, NULL);
+        dc_pool_free(brief);
+    }
+    for (int n = 0; n < 3; n++) pthread_join(users[n], NULL);
+    dc_pool_free(pools[0]);
+    dc_pool_free(pools[1]);
+    printf("%d\\n", done);
+    return 0;
+}
+"""
+
+
+def checked(folder: Path, source: str, check: str) -> list[str]:
+    """The command of this source with a sanitizer; skips the test where there is none."""
+    empty = folder / "empty"
     empty.mkdir()
     try:
         built(empty, "int main(void) { return 0; }", f"-fsanitize={check}")
     except subprocess.CalledProcessError:
         pytest.skip(f"the compiler here has no -fsanitize={check}")
-    program = built(tmp_path, USE, "-g", f"-fsanitize={check}")
     # Address spaces are laid out at random more widely than older sanitizers can do with.
     orderly = ["setarch", "--addr-no-randomize"]
     may = (
         shutil.which("setarch") and not subprocess.run([*orderly, "true"], capture_output=True, check=False).returncode
     )
-    assert output(*(orderly if may else []), program, DC_WIDTH="4").startswith("1001 ")
+    return [*(orderly if may else []), str(built(folder, source, "-g", f"-fsanitize={check}"))]
+
+
+@pytest.mark.parametrize("check", ["thread", "address,undefined"])
+def test_a_sanitizer_finds_nothing(check: str, tmp_path: Path) -> None:
+    assert output(*checked(tmp_path, USE, check), DC_WIDTH="4").startswith("1001 ")
+
+
+def test_nor_while_the_width_changes_and_pools_come_and_go(tmp_path: Path) -> None:
+    command = checked(tmp_path, CHANGING, "thread")
+
+    def size(change: int) -> Size:
+        return Size(1, 5, 0, width=1 + change * 5 % 12)
+
+    with writing(tmp_path, size) as place:
+        assert output(*command, DC_ALLOCATION=place) == "4000\n"
 
 
 def test_files_of_one_program_share_their_pools(tmp_path: Path) -> None:
@@ -243,26 +311,11 @@ def test_no_reader_sees_a_mixture_while_a_writer_writes_at_full_speed(language: 
         pins = f"0-{width + 5000}" if width % 2 else ""
         return Size(width + 0.5, change * 1000003, 0, cpuset=pins, width=width)
 
-    folders, ended = SlotFolders(tmp_path / "slot"), threading.Event()
-    folders.make(size(1))
-
-    def write() -> None:
-        for change in itertools.count(2):
-            if ended.is_set():
-                return
-            folders.write_allocation(size(change))
-
-    writer = threading.Thread(target=write)
-    writer.start()
-    try:
-        place = str(tmp_path / "slot/allocation/now")
+    with writing(tmp_path, size) as place:
         if language == "c":
             found = output(built(tmp_path, READ_C % READS), DC_ALLOCATION=place)
         else:
             found = python(READ_PYTHON % READS, DC_ALLOCATION=place)
-    finally:
-        ended.set()
-        writer.join()
     assert int(found) > 10, "the writer wrote while the reader read"
 
 
