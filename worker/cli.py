@@ -4,17 +4,17 @@ import os
 import signal
 import sys
 import time
-from pathlib import Path
 
 import click
 import msgspec
 
 import dockercomp
-from dockercomp.machine.home import HomeInUseError, lock
 
-from . import describe, logs, status
+from . import describe, durations, logs, status
 from .cli_configure import configure
+from .cli_page import page
 from .cli_run import read_settings, run
+from .running import running_pid
 from .volunteer import Control, read_control, write_control
 
 _EXITS = """
@@ -156,32 +156,15 @@ def uninstall(arguments: tuple[str, ...]) -> None:
 
 
 main.add_command(configure)
-
-
-def running_pid(home: Path) -> int | None:
-    """The process id of the daemon of this DC_HOME; None where none runs."""
-    path = home / "run" / "worker.lock"
-    if not path.exists():
-        return None
-    try:
-        lock(home, "worker").close()
-    except HomeInUseError:
-        content = path.read_text().strip()
-        return int(content) if content.isdigit() else None
-    return None
+main.add_command(page)
 
 
 def parse_duration(text: str) -> float:
-    """Seconds of `90`, `90s`, `30m`, `2h` or `1d`."""
-    units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-    number, unit = (text[:-1], text[-1]) if text[-1:] in units else (text, "s")
+    """Seconds of `90`, `90s`, `30m`, `2h` or `1d`; a wrong one is wrong usage."""
     try:
-        seconds = float(number) * units[unit]
-    except ValueError:
-        seconds = -1
-    if seconds <= 0:
-        raise click.BadParameter(f"{text!r} is not a duration; write such as 30m, 2h or 1d", param_hint="DURATION")
-    return seconds
+        return durations.parse_duration(text)
+    except durations.BadDuration as error:
+        raise click.BadParameter(str(error), param_hint="DURATION") from error
 
 
 if __name__ == "__main__":
