@@ -57,14 +57,25 @@ WORKING = status.Status(
     ),
     containers=[
         ContainerReport(
-            id=f"{number}" * 12, name=f"dc-4f66a1c2b9e0-wordcount-{number}", state="running", job="6710aa31", image="dockercomp/python",
-            cpus_planned=0.75, memory_planned=512 * MIB, chunk=f"map {number}", cpus_limit=0.75,
-            memory_limit=512 * MIB, cpus_used=0.7, memory_used=113 * MIB, read_from="cgroup v1", weight=1024,
+            id=f"{number}" * 12,
+            name=f"dc-4f66a1c2b9e0-wordcount-{number}",
+            state="running",
+            job="6710aa31",
+            image="dockercomp/python",
+            cpus_planned=0.75,
+            memory_planned=512 * MIB,
+            chunk=f"map {number}",
+            cpus_limit=0.75,
+            memory_limit=512 * MIB,
+            cpus_used=0.7,
+            memory_used=113 * MIB,
+            read_from="cgroup v1",
+            weight=1024,
         )
         for number in (1, 2)
     ],
     problems=["configuration, line 12: DC_HOURS=never: 'never' is not a day or a range of days."],
-)  # fmt: skip
+)
 
 
 @dataclass

@@ -5,7 +5,7 @@ for (const number of document.querySelectorAll("input[data-max]")) {
   slider.type = "range";
   for (const bound of ["min", "max", "step"]) slider[bound] = number.dataset[bound];
   slider.setAttribute("aria-label", `${number.labels[0].textContent}, slider`);
-  const follow = () => { 
+  const follow = () => {
     const value = Number.parseFloat((number.value || number.placeholder).replace(",", "."));
     slider.value = Number.isNaN(value) ? slider.max : value; // no limit is more than any
   };
