@@ -167,7 +167,7 @@ class WarmContainer:
         self._freeze()
         self._width_kept = False  # the chunk's time holds the pause too
         with self._lock:
-            self._paused_at = time.monotonic()
+            self._paused_at = self._paused_at or time.monotonic()  # somebody else may have let it go on meanwhile
         self.state = "paused"
 
     def _freeze(self) -> None:

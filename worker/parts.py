@@ -79,7 +79,8 @@ def _report(facts: Facts, part: Part, state: PartState, actual: str, *whys: str)
 
 
 def _containers(facts: Facts) -> PartReport:
-    actual = f"{facts.slots} containers" + (f" and {facts.leaving} that end" if facts.leaving else "")
+    ending = f" and {facts.leaving} that end{'s' * (facts.leaving == 1)}" if facts.leaving else ""
+    actual = f"{facts.slots} container{'s' * (facts.slots != 1)}{ending}"
     if facts.left:
         return _report(facts, "containers", "failed", actual, *facts.left)
     if facts.leaving:
