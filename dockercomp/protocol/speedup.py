@@ -29,6 +29,12 @@ LEAST_WIDTHS = 2
 run takes, and nothing of how it speeds up."""
 LEAST_RUNS = 3
 """Runs, of all widths together, that a fit needs."""
+_FLAT = 3
+"""Number of the term of a program that gains nothing, whose serial share is 1."""
+_CANDIDATES = ((0,), (0, 1), (_FLAT,), (0, 2), (0, 1, 2), (_FLAT, 2))
+"""Terms of the laws that are tried: without serial part, with some, all serial; then the same with coherence. By the
+second alone about half of all programs that gain nothing come out with a serial share above 1, which is no law, and
+would be left with coherence."""
 _LARGEST_EXPONENT = 50.0
 _SMALLEST = 1e-4
 """Relative error below which points count as exact: timers are no better."""
@@ -123,7 +129,7 @@ def fit(points: Iterable[Point]) -> Curve | None:
     known = added(points)
     if len(_wide(known)) < LEAST_WIDTHS or sum(point.runs for point in known) < LEAST_RUNS:
         return None
-    fits = [found for terms in ((0,), (0, 1), (0, 2), (0, 1, 2)) if (found := _least_squares(known, terms))]
+    fits = [found for terms in _CANDIDATES if (found := _least_squares(known, terms))]
     best = min(fits, key=lambda found: found.criterion, default=None)
     return _curve(known, best) if best else None
 
@@ -165,12 +171,12 @@ def _criterion(runs: int, terms: int, square: float) -> float:
 
 def _curve(points: Sequence[Point], found: _Fit) -> Curve:
     values = dict(zip(found.terms, found.coefficients, strict=True))
-    one, runs = values[0], sum(point.runs for point in points)
+    one, runs = values.get(_FLAT) or values[0], sum(point.runs for point in points)
     free, covariance = _free(points, found)
     return Curve(
         law="usl" if 2 in values else "amdahl",
         one=one,
-        serial=values.get(1, 0.0) / one,
+        serial=1.0 if _FLAT in values else values.get(1, 0.0) / one,
         coherence=values.get(2, 0.0) / one,
         error=sqrt(found.square),
         narrowest=points[0].width,
@@ -214,7 +220,7 @@ def _normal(points: Sequence[Point], terms: Sequence[int]) -> list[list[float]]:
 
 
 def _rows(points: Sequence[Point], terms: Sequence[int]) -> list[list[float]]:
-    return [[_row(max(p.width, 1.0), 3)[term] / _target(p) for term in terms] for p in points]
+    return [[_row(max(p.width, 1.0), 4)[term] / _target(p) for term in terms] for p in points]
 
 
 def _weights(points: Sequence[Point]) -> list[float]:
@@ -223,7 +229,7 @@ def _weights(points: Sequence[Point]) -> list[float]:
 
 
 def _row(width: float, size: int) -> list[float]:
-    return [1.0, width - 1, width * (width - 1)][:size]
+    return [1.0, width - 1, width * (width - 1), width][:size]
 
 
 def _target(point: Point) -> float:

@@ -157,6 +157,17 @@ def test_a_law_without_serial_part_is_uncertain_too() -> None:
     assert curve.band(4)[0] < 3.95
 
 
+def test_a_program_that_gains_nothing_is_not_taken_for_one_that_more_cpus_harm() -> None:
+    chance, harmed = Random(3), 0
+    for _ in range(200):
+        curve = fit([run_of(width, 10 * chance.gauss(1, 0.1)) for width in (1, 1.5, 2) for _ in range(6)])
+        assert curve is not None and curve.speedup(2) < 1.4
+        harmed += curve.wall(4) > 15
+    assert harmed <= 20
+    exact = fit([run_of(width, 5.0) for width in (1, 2, 4) for _ in range(3)])
+    assert exact is not None and exact.law == "amdahl" and isclose(exact.serial, 1, abs_tol=1e-6)
+
+
 @pytest.mark.parametrize(("freedom", "expected"), [(1, 12.706), (10, 2.228), (35, 2.030), (80, 1.990), (10_000, 1.960)])
 def test_students_quantiles(freedom: int, expected: float) -> None:
     assert isclose(quantile(freedom), expected, abs_tol=2e-3)
