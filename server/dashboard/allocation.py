@@ -79,14 +79,7 @@ class AllocationForm(MannerForm):
     @classmethod
     def of(cls, allocation: Allocation) -> "AllocationForm":
         """The form as it stands before anything is typed."""
-        return cls(
-            formdata=None,
-            containers=allocation.containers,
-            cpus=plain(allocation.cpus),
-            memory=allocation.memory // MIB,
-            version=str(allocation.version),
-            **manner_of(allocation),
-        )
+        return cls(formdata=None, **values_of(allocation))
 
     def change(self, now: Allocation, ceiling: Ceiling) -> AllocationChange | None:
         """What is asked for, if it is possible; else None, and the fields say why not."""
@@ -100,6 +93,17 @@ class AllocationForm(MannerForm):
         for field, reason in allocation_violations(change, ceiling):
             self.refuse(field, reason)
         return None if self.errors else change
+
+
+def values_of(given: Allocation) -> dict[str, Any]:
+    """All fields of a client's form as it shows them."""
+    return {
+        "containers": given.containers,
+        "cpus": plain(given.cpus),
+        "memory": given.memory // MIB,
+        "version": str(given.version),
+        **manner_of(given),
+    }
 
 
 def manner_of(given: Allocation | GroupChange) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from server.allocations import room_of
 from server.api.clients import discreet, is_version
 from server.api.services import Services
 from server.dashboard import differences, speedups, way
-from server.dashboard.allocation import AllocationForm, described
+from server.dashboard.allocation import AllocationForm, described, values_of
 from server.dashboard.live import Part, beside, page, show
 from server.dashboard.trust import of_client
 from server.running import faults_of
@@ -120,6 +120,7 @@ def _parts(services: Services, document: Document, view: ClientView) -> dict[str
     now = {
         "steps": way.steps(view),
         "titles": way.TITLES,
+        "given": values_of(view.allocation),
         "wanted": described(view.allocation),
         "client": view,
         "total": Use.of(view.containers),

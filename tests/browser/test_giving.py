@@ -179,6 +179,22 @@ def test_two_admins_at_once_the_second_is_told_and_overwrites_nothing(
     assert allocation_of(master, made).containers == 3
 
 
+def test_what_somebody_else_gives_is_shown_by_sliders_that_nobody_has_touched(
+    as_person: Callable[..., Visitor], worker: Worker, master: RunningMaster
+) -> None:
+    made = worker()
+    page = as_person().open(f"/clients/{made.id}")
+    change = AllocationChange(containers=2, cpus=1.5, memory=512 << 20, paused=True)
+    master.admin().call("client_allocate", Allocation, change, client=made.id)
+    expect(page.get_by_role("slider", name="CPUs per container")).to_have_value("1.5")
+    expect(number(page, "Containers")).to_have_value("2")
+    expect(page.get_by_role("switch", name="Paused")).to_be_checked()
+    page.get_by_role("switch", name="Paused").uncheck()
+    expect(wanted(page)).to_contain_text("2 containers, 1.5 CPUs and 512 MiB each")
+    expect(page.get_by_text("each; paused")).to_have_count(0)
+    assert allocation_of(master, made).version == 3
+
+
 def test_its_history_says_who_changed_what_and_leads_back(
     as_person: Callable[..., Visitor], worker: Worker, master: RunningMaster
 ) -> None:

@@ -105,6 +105,26 @@ document.body.addEventListener("htmx:afterRequest", (event) => {
     field.classList.toggle("is-invalid", Boolean(error.textContent.trim()));
   }
   const version = form.querySelector("[data-version]");
+  if (status === 200) delete form.dataset.kept;
+  else form.dataset.kept = "";
   if (version) for (const each of document.querySelectorAll("[data-version]")) each.value = version.value;
+});
+
+// What somebody else gave meanwhile is shown in a form that nobody has touched; one that was touched keeps what it has.
+document.body.addEventListener("htmx:afterSwap", () => {
+  const form = document.querySelector("form[data-send]"), source = document.querySelector("[data-given]");
+  if (!form || !source || "moved" in form.dataset || "kept" in form.dataset) return;
+  const given = JSON.parse(source.dataset.given);
+  const version = form.querySelector("[data-version]");
+  if (!version || Number(version.value) >= Number(given.version)) return;
+  for (const [name, value] of Object.entries(given)) {
+    const field = form.elements[name];
+    if (!field) continue;
+    if (field.type === "checkbox") field.checked = value;
+    else field.value = value;
+    delete field.dataset.wish;
+  }
+  for (const each of document.querySelectorAll("[data-version]")) each.value = given.version;
+  fit(form, false);
 });
 }
