@@ -1,5 +1,6 @@
 """The rest of `dockercomp`: images, clients, tokens, the dashboard."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -73,7 +74,7 @@ def image_ls(session: Session, client: Client) -> None:
 def clients(session: Session, client: Client) -> None:
     """List the machines that lend themselves."""
     found = list(client.clients())
-    heads = ("CLIENT", "NAME", "OWNER", "STATE", "CONTAINERS", "RESULTS", "DOES")
+    heads = ("CLIENT", "NAME", "OWNER", "GROUP", "STATE", "CONTAINERS", "GIVEN", "RESULTS", "DOES")
     empty = "no machine lends itself yet; make a token for one: dockercomp enrolment create --owner NAME"
     session.answer(found, lambda: session.table(heads, map(_row, found), empty))
 
@@ -84,11 +85,37 @@ def _row(view: ClientView) -> tuple[str, ...]:
         view.id,
         view.name,
         view.owner,
+        f"{view.group}{'' if view.follows else ' (not followed)'}" if view.group else "",
         view.state,
         f"{running}/{len(view.containers)} run, {view.allocation.containers} given",
+        _reached(view),
         f"{view.results_valid:,} right, {view.results_wrong:,} wrong, {view.results_failed:,} failed",
-        f"marked: {view.marked}" if view.marked else view.status,
+        "; ".join(_does(view)),
     )
+
+
+def _reached(view: ClientView) -> str:
+    """How far what it is given has come, in a word."""
+    progress = view.progress
+    if progress is None:
+        return ""
+    states = [part.state for part in progress.parts]
+    for state in ("failed", "waiting"):
+        if state in states:
+            return state
+    if progress.verified_s_ago is not None:
+        return "verified"
+    return "applied" if progress.applied_s_ago is not None else states[0] if states else ""
+
+
+def _does(view: ClientView) -> Iterator[str]:
+    if view.marked:
+        yield f"marked: {view.marked}"
+    yield from view.problems
+    if view.old:
+        yield f"its worker is of version {view.machine.worker if view.machine else ''}, not the master's"
+    if view.status and not view.marked:
+        yield view.status
 
 
 @click.group(hidden=True)

@@ -24,6 +24,8 @@ MEMORY_FLOOR = 16 * 2**20
 CPUS_FLOOR = 0.05
 DISK_FLOOR = 64 * 2**20
 """Least memory and CPUs of a container, and least disk of a client that is limited at all."""
+CPUS_CLOSE = 0.001
+"""CPUs; a difference as small as this comes from dividing."""
 MOST_PATTERNS = 64
 LONGEST_PATTERN = 200
 _LARGEST = 2**53

@@ -8,6 +8,7 @@ import msgspec
 
 from dockercomp.protocol.orders import NUMBER_SPLITS, JobSpec
 from server import blame, dealing, lifecycle, pausing, trust, wants
+from server.allocations import CPUS_CLOSE
 from server.dealing import Pool
 from server.lifecycle import Chunk, Rules
 from server.reputations import refusal
@@ -147,7 +148,7 @@ def not_given(job: RunningJob, client: Document) -> str:
     if given < need:
         return f"job {job.id} needs {need >> 20} MiB of memory a container, this client has {given >> 20} MiB"
     least, width = job.spec.resources.least_cpus, width_of(client)
-    if width + 0.001 < least:
+    if width + CPUS_CLOSE < least:
         return f"job {job.id} needs {least:g} CPUs a container (least_cpus), this client can give one {width:g}"
     return ""
 

@@ -34,7 +34,7 @@ from server.lifecycle import Chunk, Replica
 from server.metrics import Metrics
 from server.pace import Crowd, Situation, call_again_s, longest_s
 from server.progress import standing
-from server.running import RunningJob, ends, paused, platform_of, running_job, stages_of, unfit
+from server.running import RunningJob, ends, paused, platform_of, running_job, stages_of, unfit, width_of
 from server.scheduling import Scheduling, beside
 from server.stages import Stages
 from server.store import Store
@@ -214,7 +214,12 @@ class Sync:
         leases = (*request.held, *(report.lease for report in request.results))
         also = {lifecycle.chunk_of_lease(lease).split(".")[0] for lease in leases}
         documents = self._store.jobs.running_for(
-            platform_of(client), given["memory"], sorted(also), allows=allowed_by(client)
+            platform_of(client),
+            given["memory"],
+            sorted(also),
+            allows=allowed_by(client),
+            width=width_of(client),
+            given=client["allocation"].get("jobs") or (),
         )
         return [running_job(document) for document in documents or self._store.jobs.running(limit=5)]
 

@@ -5,7 +5,9 @@ and a `cursor`. The cursor hands out fresh index ranges by one atomic increment,
 inserting its chunks takes it off. A range that stays open was handed out by a master that died, and is issued again.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import translate
 from typing import Any
 
 from pymongo import ReturnDocument, UpdateOne
@@ -13,6 +15,7 @@ from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
 from dockercomp.protocol.messages import SignedOrder
+from server.allocations import CPUS_CLOSE
 
 from .connection import DATABASE_TIME, QUICK, Document, store_errors
 
@@ -84,13 +87,23 @@ class Jobs:
             return self._jobs.count_documents({"state": "running", **({"owner": owner} if owner else {})})
 
     def running_for(
-        self, platform: str, memory: int, also: Sequence[str], limit: int = 100, allows: Sequence[str] = ()
+        self,
+        platform: str,
+        memory: int,
+        also: Sequence[str],
+        limit: int = 100,
+        allows: Sequence[str] = (),
+        width: float = math.inf,
+        given: Sequence[str] = (),
     ) -> list[Document]:
-        """Running jobs that a client of this platform with `memory` bytes a container can run, and those of `also`
-        that run, oldest first. Where they are more than `limit`, some of each owner. `allows` are the wants that its
-        volunteer consents to."""
+        """Running jobs that a client of this platform with `memory` bytes and `width` CPUs a container can run, and
+        those of `also` that run, oldest first. Where they are more than `limit`, some of each owner. `allows` are the
+        wants that its volunteer consents to, `given` the patterns of jobs that its admin does; none: all."""
         consented = {"wants": {"$not": {"$elemMatch": {"$nin": list(allows)}}}}
-        fit = {"image.platform": platform, "memory": {"$lte": memory}, **consented}
+        wide = {"spec.resources.least_cpus": {"$not": {"$gt": width + CPUS_CLOSE}}}
+        fit: Document = {"image.platform": platform, "memory": {"$lte": memory}, **consented, **wide}
+        if given:
+            fit["$or"] = [{field: {"$regex": translate(each)}} for each in given for field in ("_id", "spec.name")]
         query = {"state": "running", "$or": [fit, {"_id": {"$in": list(also)}}]}
         with store_errors():
             found = list(self._jobs.find(query, _FOR_SYNCS).sort("created", 1).limit(limit))

@@ -44,10 +44,14 @@ def test_running_containers_follow_a_changed_allocation(installation: Installati
     )
 
     def follows(view: ClientView) -> bool:
-        return bool(view.applied and view.applied.version == allocation.version and view.applied.verified)
+        told = bool(view.applied and view.applied.version == allocation.version and view.applied.verified)
+        return told and bool(view.progress and view.progress.verified_s_ago is not None)
 
     after = until(installation, target, follows)
     assert {container.id for container in after.containers} == ids, "a container was restarted"
+    assert after.progress is not None and after.progress.author == "admin"
+    states = {part.part: part.state for part in after.progress.parts}
+    assert states["cpus"] == states["memory"] == "verified"
     for container in after.containers:
         assert container.cpus_limit == 0.25 == container.cpus_planned
         assert container.memory_limit == container.memory_planned == 116 * MIB

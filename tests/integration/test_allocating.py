@@ -1,6 +1,7 @@
 """What a client is given, and its way there: over syncs of simulated workers, on a real database."""
 
 import threading
+from fnmatch import fnmatchcase
 from typing import Any
 
 import pytest
@@ -248,6 +249,20 @@ def test_only_jobs_that_are_allowed_are_given(master: Master) -> None:
     volunteer.held.clear()
     idle = volunteer.send(volunteer.request(10))
     assert idle.leases == [] and "given jobs x only" in idle.why_idle
+
+
+@pytest.mark.parametrize(
+    ("pattern", "found"),
+    [("word*", {"wordcount"}), ("*c*", {"wordcount", "pictures"}), ("[!p]ord?ount", {"wordcount"}), ("p.ctures", set()),
+     ("Word*", set()), ("w(o", set()), ("**", {"wordcount", "pictures"}), ("x\n*", set())],
+)  # fmt: skip
+def test_jobs_that_are_not_allowed_do_not_crowd_out_those_that_are(
+    master: Master, pattern: str, found: set[str]
+) -> None:
+    submit(master, "wordcount"), submit(master, "pictures")
+    running = master.store.jobs.running_for("linux/amd64", 1 << 40, [], given=[pattern])
+    assert {job["spec"]["name"] for job in running} == found
+    assert {name for name in ("wordcount", "pictures") if fnmatchcase(name, pattern)} == found
 
 
 def test_a_width_that_cannot_be_given_is_said(master: Master) -> None:
