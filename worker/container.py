@@ -13,10 +13,9 @@ from dockercomp.machine.home import instance_label
 from dockercomp.protocol.messages import Failure, FailureReason
 from dockercomp.protocol.orders import JobOrder, ProgramSpec, outputs_of, stage_of
 
-from . import cpu_list, invocation, steps
+from . import invocation, steps
 from .access import LOCKED, Access
 from .capture import Output, digest_of
-from .cgroup import CgroupFiles, cgroup_paths
 from .channel import Channel, ChannelError, End, Listener, socket_folder
 from .checkpoints import Checkpoints
 from .disk import Disk
@@ -27,6 +26,7 @@ from .mounts import MOUNTED, SlotFolders, programs_of_ours
 from .placement import SAVED, clear, place
 from .reception import Reception, Told
 from .runner import build as runner
+from .sizing import Sizing
 from .tasks import Outcome, Reading, Size, Task
 from .width import width_of
 
@@ -80,7 +80,7 @@ class WarmContainer:
         self._image = image_id
         self._program = program_dir
         self._slot = slot
-        self._size = size
+        self._sizing = Sizing(engine, size)
         self._home = home
         self._access = access
         self._look_at = 0.0
@@ -91,14 +91,9 @@ class WarmContainer:
         """Of which room for results is claimed."""
         self._listener: Listener | None = None
         self._channel: Channel | None = None
-        self._cgroup: CgroupFiles | None = None
         self._cancelled = False
         self._is_set_up = False
         self._oom_before = 0
-        self._any_cpu = ""
-        """All CPUs that it can be given, as Linux lists them."""
-        self._width_kept, self._memory_lowered = True, False
-        """What became of its size since the chunk's begin."""
         self._paused_s = 0.0
         self._paused_at: float | None = None
         self._lock = threading.Lock()
@@ -108,7 +103,7 @@ class WarmContainer:
     def start(self) -> None:
         """Create and start it; returns once its runner has connected. Raises EngineError, leaving nothing behind."""
         try:
-            self._folders.make(self._size)
+            self._folders.make(self.size)
             self._spool.mkdir(parents=True, exist_ok=True)
             self._listener = Listener(socket_folder(self._home, self._slot))
             self.id = self._engine.create(self._spec(self._listener.path.parent))
@@ -117,10 +112,7 @@ class WarmContainer:
             self._listener.close()  # before any program runs: nobody else shall be heard
             if self._access.network:
                 self.address = self._engine.address(self.id, self._access.network.name)
-            self._cgroup = cgroup_paths(self._engine.pid(self.id))
-            self._any_cpu = cpu_list.written(cpu_list.online())
-            if not self._size.cpuset:  # what it has now is all that there is: an engine may itself have fewer
-                self._any_cpu = self._cgroup.read().cpuset or self._any_cpu
+            self._sizing.attach(self.id)
         except (ChannelError, OSError, runner.RunnerMissingError) as error:
             self.stop()
             raise EngineError(f"container {self.name} does not start: {error}") from error
@@ -146,26 +138,15 @@ class WarmContainer:
     def resize(self, size: Size) -> None:
         """Give it other CPUs, pins, weight and memory while it runs, but the scratch that it has, which cannot change.
         Raises EngineError where the engine refuses; then nothing has changed."""
-        before, size = self._size, replace(size, scratch=self._size.scratch)
-        if size == before or replace(size, width=before.width, timed_as=before.timed_as) != before:
-            self._set_limits(size)
-        self._size = size
-        self._width_kept = self._width_kept and before.timed_as == size.timed_as
-        self._memory_lowered = self._memory_lowered or size.memory < before.memory
+        self._sizing.resize(size)
         with contextlib.suppress(OSError):  # the limits hold whether or not the program can read of them
-            self._folders.write_allocation(self._size)
-
-    def _set_limits(self, size: Size) -> None:
-        cpuset = size.cpuset
-        if not cpuset and self._cgroup is not None and self._cgroup.read().cpuset != self._any_cpu:
-            cpuset = self._any_cpu  # an engine does not know how to unpin
-        self._engine.update(self.id, size.cpus, size.memory_limit, cpuset, size.weight)
+            self._folders.write_allocation(self.size)
 
     def pause(self) -> None:
         """Freeze it; paused time does not count for time limits. One that cannot be frozen, since its processes
         multiply too fast for the engine, is ended: the volunteer's word counts. Raises EngineError then."""
         self._freeze()
-        self._width_kept = False  # the chunk's time holds the pause too
+        self._sizing.time_is_spoilt()  # the chunk's time holds the pause too
         with self._lock:
             self._paused_at = self._paused_at or time.monotonic()  # somebody else may have let it go on meanwhile
         self.state = "paused"
@@ -192,15 +173,11 @@ class WarmContainer:
 
     def reading(self) -> Reading:
         """Limits and use, read from its cgroup now. Its `cpuset` is empty where it may use every CPU."""
-        if self._cgroup is None:
-            return Reading()
-        found = self._cgroup.read()
-        free = found.cpuset == self._any_cpu and self._size.cpuset != self._any_cpu
-        return replace(found, cpuset="") if free else found
+        return self._sizing.reading()
 
     @property
     def size(self) -> Size:
-        return self._size
+        return self._sizing.size
 
     # --- running chunks --------------------------------------------------------------------------------------------
 
@@ -212,7 +189,7 @@ class WarmContainer:
         """
         live = live or Live(task.lease)
         self.current_lease, self._cancelled = task.lease, False
-        self._width_kept, self._memory_lowered = True, False
+        self._sizing.chunk_begins()
         self.state = "running"
         try:
             outcome = self._set_up(live) or steps.run_all(
@@ -230,13 +207,13 @@ class WarmContainer:
                 clear(self._folders.input)
         if outcome.failure is None or outcome.failure.reason not in ("engine", "refused"):
             self._checkpoints.drop(self.job, task.stage, task.index)
-        return replace(outcome, width=self._size.timed_as) if self._width_kept else outcome
+        return replace(outcome, width=self._sizing.width)
 
     def _set_up(self, live: Live) -> Outcome | None:
         """Run the job's setup where it has not been; what went wrong, if anything did."""
         if self._is_set_up or not self._order.setup:
             return None
-        outcome = self._run(invocation.setup_of(self._order, width_of(self._size)).encode(), Told(live))
+        outcome = self._run(invocation.setup_of(self._order, width_of(self.size)).encode(), Told(live))
         if outcome.failure is None:
             self._is_set_up = True
             return None
@@ -252,10 +229,10 @@ class WarmContainer:
                 told.checkpoints = lambda: self._checkpoints.saving(self.job, task.stage, task.index)
                 saved = self._checkpoints.saved(self.job, task.stage, task.index)
                 if saved is not None:
-                    self._width_kept = False  # it is the time of a part of the chunk only
+                    self._sizing.time_is_spoilt()  # it is the time of a part of the chunk only
                     place(saved, self._folders.input, SAVED)
             has_program, folder = self._program is not None, self._folders.input
-            run = invocation.run_of(self._order, program, task, width_of(self._size), folder, has_program=has_program)
+            run = invocation.run_of(self._order, program, task, width_of(self.size), folder, has_program=has_program)
             encoded = run.encode()
         except OSError as error:
             return Outcome(failure=Failure(reason="input", message=f"the chunk's input cannot be given: {error}"))
@@ -292,7 +269,7 @@ class WarmContainer:
 
     def _fed(self, run: bytes, told: Told) -> Outcome:
         assert self._channel is not None
-        oom_before = self._oom_before = self._oom_kills()
+        oom_before = self._oom_before = self._sizing.oom_kills()
         with Output(self._spool, self.disk) as output, Reception(self._channel, output, told) as reception:
             self._channel.run(run)
             if self._cancelled:  # before there was anything to kill
@@ -301,19 +278,19 @@ class WarmContainer:
             failure = reception.failure(
                 end,
                 cancelled=self._cancelled,
-                out_of_memory=lambda: self._oom_kills() > oom_before,
-                memory=self._size.memory_limit,
+                out_of_memory=lambda: self._sizing.oom_kills() > oom_before,
+                memory=self.size.memory_limit,
                 time_limit=self._order.resources.time_limit,
             )
             if failure is not None:
                 return Outcome(
-                    failure=self._blamed(failure),
+                    failure=self._sizing.blamed(failure),
                     cpu_s=end.cpu_s,
                     wall_s=end.wall_s,
                     memory_peak=end.memory_peak,
                     refuse=reception.no_room,
                 )
-            cpus_limit, memory_limit = self._limits()
+            cpus_limit, memory_limit = self._sizing.limits()
             return Outcome(
                 digest=output.digest,
                 size=output.size,
@@ -326,20 +303,6 @@ class WarmContainer:
                 memory_limit=memory_limit,
                 log=reception.brief(),
             )
-
-    def _blamed(self, failure: Failure) -> Failure:
-        """The failure, but nobody's fault where the chunk was given less memory while it ran."""
-        if failure.reason != "memory" or not self._memory_lowered:
-            return failure
-        said = f"its memory was lowered while it ran: it {failure.message}"
-        return structs.replace(failure, reason="refused", message=said)
-
-    def _limits(self) -> tuple[float, int]:
-        """CPUs and memory as the cgroup limits them now; 0 where that cannot be read."""
-        return self._cgroup.limits() if self._cgroup is not None else (0.0, 0)
-
-    def _oom_kills(self) -> int:
-        return (self._cgroup.oom_kills() if self._cgroup is not None else None) or 0
 
     def _follow(self, channel: Channel, reception: Reception, live: Live) -> End:
         begun, paused_before = time.monotonic(), self._paused()
@@ -385,11 +348,11 @@ class WarmContainer:
             self._engine.kill(self.id)
         message = why if reason else f"the container ended in the middle of the chunk: {why}"
         if reason is None and self._ran_out_of_memory():
-            limit = self._size.memory_limit >> 20
+            limit = self.size.memory_limit >> 20
             reason = "memory"
             message = f"needed more than its {limit} MiB of memory (scratch included), which ended the whole container"
         failure = Failure(reason="refused" if self._cancelled else reason or "engine", message=message)
-        return Outcome(failure=self._blamed(failure), container_dead=True)
+        return Outcome(failure=self._sizing.blamed(failure), container_dead=True)
 
     # --- making it -------------------------------------------------------------------------------------------------
 
@@ -407,12 +370,12 @@ class WarmContainer:
             command=(f"{MOUNTED}/runner", f"{MOUNTED}/socket/s"),
             labels={"dockercomp.job": self.job, "dockercomp.slot": str(self._slot)},
             environment={},
-            cpus=self._size.cpus,
-            memory_limit=self._size.memory_limit,
-            scratch=self._size.scratch,
+            cpus=self.size.cpus,
+            memory_limit=self.size.memory_limit,
+            scratch=self.size.scratch,
             binds=binds,
-            cpuset=self._size.cpuset,
-            weight=self._size.weight,
+            cpuset=self.size.cpuset,
+            weight=self.size.weight,
             access=self._access,
         )
 

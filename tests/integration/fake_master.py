@@ -67,6 +67,8 @@ class FakeMaster:
     ack: Callable[[m.ResultReport], m.Ack | None] | None = None
     refuse: DockercompError | None = None
     """Every sync is answered with this error."""
+    worker_version: str = ""
+    """Of the worker that it serves."""
     lose_answers: int = 0
     """So many syncs are acted upon, but their answer never arrives."""
     token: str = TOKEN
@@ -144,6 +146,7 @@ class FakeMaster:
             allocation=self.allocation,
             call_again_s=self.call_again_s,
             why_idle="" if leases else "no job is running",
+            worker_version=self.worker_version,
         )
 
     def _take(self, report: m.ResultReport) -> m.Ack | None:

@@ -191,15 +191,17 @@ def test_a_ceiling_below_what_a_running_job_needs_ends_it_and_is_nobodys_fault(
     assert master.last.ceiling is None or master.last.ceiling.memory == 64 * MIB, "the old values hold"
 
 
-def test_what_is_paused_is_given_back_at_the_end_and_never_let_go_on(
+def test_an_old_worker_says_so_and_gives_back_what_is_paused_without_letting_it_go_on(
     master: FakeMaster,
     worker: Worker,
     pin: ImagePin,
 ) -> None:
     give(master, pin, "sh", "-c", "sleep 20; cat", chunks=1)
-    master.allocation = allocation(1, paused=False)
+    master.worker_version = "99.1"
     worker.start("--grace", "50")
     master.until(lambda: [c.chunk for c in master.last.containers] == ["map 0"])
+    master.until(lambda: any("its master serves 99.1" in problem for problem in master.last.problems))
+    assert "run the installer again" in worker.call("status").stdout
     assert worker.call("pause").returncode == 0
     master.until(lambda: [c.state for c in master.last.containers] == ["paused"])
     process = worker.processes[0]
