@@ -3,7 +3,6 @@
 from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import exp, log
 from typing import Protocol
 
 from dockercomp.protocol.messages import Point
@@ -16,7 +15,8 @@ class Scaling(Protocol):
 
 @dataclass(frozen=True)
 class Table:
-    """Wall time at some widths, of that at one; between them straight in both logarithms, flat beyond the widest."""
+    """Wall time at some widths, of that at one. Between them width × time is straight, as by Amdahl's law; beyond
+    the widest it is flat."""
 
     walls: tuple[tuple[float, float], ...]
     """Narrowest first."""
@@ -30,7 +30,8 @@ class Table:
             return least
         after = bisect_right([each for each, _ in self.walls], width)
         (low, from_), (high, to) = self.walls[after - 1], self.walls[after]
-        return exp(log(from_) + (log(to) - log(from_)) * log(width / low) / log(high / low))
+        share = (width - low) / (high - low)
+        return ((1 - share) * low * from_ + share * high * to) / width
 
     def fitted(self) -> Curve | None:
         """The law that a worker would find, had it measured just these."""

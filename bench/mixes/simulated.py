@@ -20,7 +20,8 @@ PROGRAMS, QUICK_PROGRAMS = 160, 24
 MEDIAN_S = 100.0
 """Of a program with one CPU; only ratios are told."""
 _GAP_S = 0.01
-ASSUMED = (Overcommit(36), Overcommit(80), Overcommit(272), Overcommit(80, gives_way=True))
+_MIDDLE = Overcommit().measured_on
+ASSUMED = (Overcommit(36), Overcommit(_MIDDLE), Overcommit(272), Overcommit(_MIDDLE, gives_way=True))
 """What the cost of overcommitting may rest on: 36 stands for all machines of up to 64 threads."""
 _SEEDS = 3
 
@@ -36,11 +37,11 @@ def measured(seed: int, here: Mapping[str, Curve], *, quick: bool = False) -> Me
     rows = [row("published", f"K = {k}", "equal_gain", "", [PUBLISHED_GAIN[k]]) for k in IN_FLIGHT]
     drawn = []
     for assumed in ASSUMED:
-        for threads in MACHINES if assumed == Overcommit() else (Overcommit().measured_on,):
+        for threads in MACHINES if assumed.measured_on == _MIDDLE else (_MIDDLE,):
             rows += _equal(Machine(threads, PUBLISHED, known, assumed), published)
     for k in IN_FLIGHT:
         found = {each.variant: each.median for each in rows if each.metric == "equal_gain"}
-        drawn.append((k, PUBLISHED_GAIN[k], *(found[_named(Machine(80, {}, {}, each), k)] for each in ASSUMED)))
+        drawn.append((k, PUBLISHED_GAIN[k], *(found[_named(Machine(_MIDDLE, {}, {}, each), k)] for each in ASSUMED)))
     rows += _curve("published curves", PUBLISHED, known, published)
     everything: dict[str, Scaling] = {**PUBLISHED, **here}
     mixed = [

@@ -175,6 +175,6 @@ def test_the_page_has_a_place_for_every_figure() -> None:
 def test_all_figures_of_a_mix_are_drawn_from_its_rows() -> None:
     measured = simulated.measured(1, FITTED, quick=True).rows
     found = {(each.system, each.variant, each.metric): each for each in measured}
-    assert report.simulated(found).count("\n") == 2 + 1 + 4 + 3
+    assert report.simulated(found).count("\n") == 2 + 1 + 2 + 2 * 4
     assert report.curve(found).count("slowdown") == 2 * 4 * 4
     assert "**15%**" in report.simulated(found)
