@@ -1,21 +1,23 @@
 """What each container on this machine gets of its CPU, as containers begin and end to compute. Widths in CPUs.
 
 The budget is what the admin allocated (containers × CPUs), and never more than the volunteer's ceiling and the machine.
-How it is divided is the allocation's policy; what a division is, is worker/cpu_plan.py's.
+How it is divided is the allocation's policy (worker/policies.py); here is when, and what follows for a container.
 """
 
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
-from dockercomp.protocol.messages import Allocation, Ceiling, JobPoints, Policy, Priority
+from dockercomp.protocol.messages import Allocation, Ceiling, JobPoints, Priority
 from dockercomp.protocol.speedup import Curve, fit
 
-from .cpu_plan import LEAST, Program, divide, settled
+from .cpu_plan import LEAST, settled
 from .pinning import Pins
+from .policies import Computing, Question, divided, overcommitted, preference, telling, wanting
 from .sweeping import REMEMBERED, Sweeps
+
+__all__ = ["LINGER_S", "SETTLE_S", "WEIGHTS", "Computing", "Division", "Share"]
 
 WEIGHTS: Mapping[Priority, int] = {"low": 256, "normal": 1024, "high": 4096}
 """Of a container against the others on the machine, on the scale of cgroup v1's cpu.shares."""
@@ -23,24 +25,6 @@ LINGER_S = 1.0
 """A container that ended a chunk so short ago counts as one that computes: the next chunk follows mostly."""
 SETTLE_S = 1.0
 """Between two divisions among the same programs of the same CPU."""
-
-
-@dataclass(frozen=True)
-class Computing:
-    """A container that starts, sets up or runs a chunk now."""
-
-    slot: int
-    job: str
-    stage: int
-    least: float
-    """ResourcesSpec.least_cpus"""
-    most: float
-    """ResourcesSpec.cpus"""
-    priority: int = 0
-    """JobOrder.priority"""
-    sweep: bool = False
-    chunk: str = ""
-    """Its lease, which tells a chunk from the next one in the same slot; a sweep needs it."""
 
 
 @dataclass(frozen=True)
@@ -60,20 +44,6 @@ class Share:
     0 where the time tells nothing, as other containers may use the same CPUs."""
 
 
-@dataclass(frozen=True)
-class _Question:
-    """What a division follows from, but for what is known of speed-ups."""
-
-    policy: Policy
-    law: float
-    """The most that all containers together may have, whatever the admin allocated."""
-    budget: float
-    each: float
-    resting: frozenset[int]
-    programs: tuple[Computing, ...]
-    swept: tuple[tuple[int, float], ...] = ()
-
-
 class Division:
     """`shares` is for one thread alone; `learned` may be called by any."""
 
@@ -84,7 +54,7 @@ class Division:
         self._sweeps = Sweeps()
         self._busy: dict[int, tuple[Computing, float]] = {}
         """Who computes, and when it was last seen to."""
-        self._question: _Question | None = None
+        self._question: Question | None = None
         self._plan: dict[int, float] = {}
         self._changed = -math.inf
         self._settled_on: object = None
@@ -95,7 +65,7 @@ class Division:
         """What the pool knows of how jobs speed up."""
         known = list(points)
         self._sweeps.learned(known)
-        fits = {(job.job, job.stage): fit(job.points) for job in known}
+        fits = {(job.job, job.stage): telling(fit(job.points)) for job in known}
         self._curves = dict(list({**self._curves, **fits}.items())[-REMEMBERED:])
 
     def shares(
@@ -106,7 +76,7 @@ class Division:
         now = self._clock()
         programs, resting = self._lingering(now, idle, computing)
         law = max(LEAST, min(ceiling.cpus, self._machine))
-        question = _Question(
+        question = Question(
             policy=allowed.policy,
             law=law,
             budget=max(LEAST, min(allowed.containers * allowed.cpus, law)),
@@ -121,7 +91,7 @@ class Division:
             question = replace(question, swept=self._swept(question, computing))
             self._follow(question, now)
         else:
-            self._question, self._plan = question, _overcommitted(question)
+            self._question, self._plan = question, overcommitted(question)
         asked = (question, self._plan, together, allowed.priority)
         if self._answer[0] != asked or (self._pins and self._pins.short):
             if together is None:
@@ -145,61 +115,33 @@ class Division:
 
     # --- widths ---
 
-    def _follow(self, question: _Question, now: float) -> None:
+    def _follow(self, question: Question, now: float) -> None:
         """At once where something else is asked; else if it is worth it, and not more often than each SETTLE_S."""
         same = question == self._question
         if same and (now - self._changed < SETTLE_S or self._settled_on is self._curves):
             return
         self._settled_on = self._curves
-        plan = self._divided(question)
+        plan = divided(question, self._curves)
         if same and question.policy == "curve":
-            wanting = self._wanting(question)
-            old, new = ({p.name: widths[int(p.name)] for p in wanting} for widths in (self._plan, plan))
-            if settled(wanting, old, new) is old:
+            programs = wanting(question, self._curves)
+            old, new = ({p.name: widths[int(p.name)] for p in programs} for widths in (self._plan, plan))
+            if settled(programs, old, new) is old:
                 plan = self._plan
         if plan != self._plan:
             self._plan, self._changed = plan, now
         self._question = question
 
-    def _divided(self, question: _Question) -> dict[int, float]:
-        if question.policy == "fixed":
-            plan = _fixed(question)
-            return plan | dict(question.swept)
-        plan = dict.fromkeys(question.resting, LEAST) | dict(question.swept)
-        wanting = self._wanting(question)
-        if wanting:
-            left = max(LEAST, question.budget - sum(plan.values()))
-            policy: Literal["equal", "curve"] = "curve" if question.policy == "curve" else "equal"
-            plan |= {int(name): cpus for name, cpus in divide(policy, left, _fitting(left, wanting)).items()}
-        return plan
-
-    def _wanting(self, question: _Question) -> list[Program]:
-        """The programs that the policy divides among."""
-        swept = dict(question.swept)
-        weighed = question.policy == "curve"
-        return [
-            Program(
-                name=str(program.slot),
-                curve=self._curves.get((program.job, program.stage)) if weighed else None,
-                least=program.least,
-                most=max(program.least, program.most, LEAST),
-                weight=_preference(program.priority) if weighed else 1.0,
-            )
-            for program in question.programs
-            if program.slot not in swept
-        ]
-
-    def _swept(self, question: _Question, computing: Sequence[Computing]) -> tuple[tuple[int, float], ...]:
+    def _swept(self, question: Question, computing: Sequence[Computing]) -> tuple[tuple[int, float], ...]:
         sweeping = [program for program in computing if program.sweep]
         if not sweeping:
             self._sweeps.assigned((), {}, question.budget)
             return ()
-        fair = self._divided(replace(question, policy="fixed" if question.policy == "fixed" else "equal"))
+        fair = divided(replace(question, policy="fixed" if question.policy == "fixed" else "equal"), self._curves)
         return tuple(sorted(self._sweeps.assigned(sweeping, fair, question.budget).items()))
 
     # --- CPUs ---
 
-    def _together(self, question: _Question) -> str | None:
+    def _together(self, question: Question) -> str | None:
         """The cpuset of all containers that overcommit, which alone holds them to the ceiling; None where they must be
         divided after all. A fraction of a CPU cannot be had that way and is left."""
         count = math.floor(question.budget + 1e-6)
@@ -210,7 +152,7 @@ class Division:
         return self._pins.together(count) if self._pins and count else None
 
     def _shares(
-        self, question: _Question, plan: Mapping[int, float], cpusets: Mapping[int, str], weight: int
+        self, question: Question, plan: Mapping[int, float], cpusets: Mapping[int, str], weight: int
     ) -> dict[int, Share]:
         most = {program.slot: max(program.most, program.least) for program in question.programs}
         priority = {program.slot: program.priority for program in question.programs}
@@ -219,7 +161,7 @@ class Division:
         for slot, cpus in plan.items():
             quota = _floored(cpus)
             width = _told(quota, most.get(slot, math.inf))
-            heavier = _preference(priority.get(slot, 0)) if question.policy == "overcommit" else 1.0
+            heavier = preference(priority.get(slot, 0)) if question.policy == "overcommit" else 1.0
             found[slot] = Share(
                 cpus=quota,
                 cpuset=cpusets.get(slot, ""),
@@ -228,35 +170,6 @@ class Division:
                 had=_timed(min(quota, width)) if apart else 0.0,
             )
         return found
-
-
-def _fixed(question: _Question) -> dict[int, float]:
-    """Each its own, used or not. While containers still drain there are more than are allocated: the ceiling holds."""
-    slots = [*question.resting, *(program.slot for program in question.programs)]
-    return {slot: max(LEAST, min(question.each, question.law / len(slots))) for slot in slots}
-
-
-def _overcommitted(question: _Question) -> dict[int, float]:
-    """Each as much as it can use of all; the kernel divides. Idle ones keep it, as they use none."""
-    whole = max(1.0, math.floor(question.budget + 1e-6))
-    plan = dict.fromkeys(question.resting, whole)
-    return plan | {p.slot: max(LEAST, min(whole, max(p.least, p.most))) for p in question.programs}
-
-
-def _fitting(cpus: float, programs: Sequence[Program]) -> list[Program]:
-    """The programs with least widths that fit into so many CPUs together: where theirs do not, what each wants beyond
-    LEAST is lowered alike, since the ceiling is law."""
-    wanted = [max(LEAST, program.least) - LEAST for program in programs]
-    room = max(0.0, cpus - LEAST * len(programs))
-    if sum(wanted) <= room:
-        return list(programs)
-    part = room / sum(wanted)
-    return [replace(program, least=LEAST + more * part) for program, more in zip(programs, wanted, strict=True)]
-
-
-def _preference(priority: int) -> float:
-    """-100 … 100 to a quarter … four times."""
-    return float(2.0 ** (max(-100, min(100, priority)) / 50))
 
 
 def _told(quota: float, most: float) -> int:

@@ -201,6 +201,21 @@ def test_by_curve_cpu_goes_where_it_helps_and_nobody_falls_below_the_floor() -> 
     assert 1 / (0.8 + 0.2 / shares[2].cpus) >= FAIR / (0.8 + 0.2 / 4)
 
 
+def test_a_curve_is_not_believed_far_beyond_what_was_measured_nor_where_it_is_noise() -> None:
+    division = Division(64)
+    flat = points("flat", 0.9, widths=(1, 2))
+    division.learned([points("steep", 0.0, widths=(1, 2)), flat, points("other", 0.9, widths=(1, 2))])
+    programs = [runs(1, "steep"), runs(2, "flat"), runs(3, "other")]
+    allowed = allocation(3, 4, "curve")
+    assert division.shares(allowed, ceiling(64), [], programs)[1].cpus == 4, "its equal share, or twice 2"
+    division = Division(64)
+    division.learned([points("steep", 0.0, widths=(1, 4)), flat, points("other", 0.9, widths=(1, 2))])
+    assert 4 < division.shares(allowed, ceiling(64), [], programs)[1].cpus <= 8
+    alike = Division(64)
+    alike.learned([points("steep", 0.0, widths=(3.95, 4)), points("flat", 0.9, widths=(3.95, 4))])
+    assert {share.cpus for share in alike.shares(allowed, ceiling(64), [], programs).values()} == {4}
+
+
 def test_by_curve_the_higher_priority_gains_first() -> None:
     division = Division(8)
     division.learned([points("a", 0.05), points("b", 0.05)])
