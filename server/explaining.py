@@ -4,6 +4,7 @@ import re
 
 import msgspec
 
+from dockercomp import __version__
 from dockercomp.protocol.errors import NotFound
 from dockercomp.protocol.orders import Independence, JobSpec
 from dockercomp.protocol.views import Explanation
@@ -153,6 +154,7 @@ class Explaining:
             facts.append(f"marked: {client['marked']}")
         if client.get("status"):
             facts.append(f"it says: {client['status']}")
+        facts += self._given(client)
         facts += [f"not job {job}: {why}" for job, why in fit if why][:_MOST_LISTED]
         faults = [(job.id, counted_of(client, job.id).faults) for job in jobs]
         facts += [f"job {job}: {count} chunks failed here that others completed" for job, count in faults if count]
@@ -161,6 +163,20 @@ class Explaining:
             own = {job.id for job in jobs}
             sentence, *facts = (words_without_others(words, own) for words in (sentence, *facts))
         return Explanation(subject=client["_id"], sentence=sentence, facts=facts)
+
+    def _given(self, client: Document) -> list[str]:
+        """What is wrong with what it is given, and on its volunteer's side."""
+        view = describing.client(client, self._store.duties.read_now(), self._silent_after_s)
+        parts = view.progress.parts if view.progress else []
+        facts = [f"{part.part} {part.state}: {part.why}" for part in parts if part.state in ("failed", "waiting")]
+        facts += (
+            [f"changed there by somebody: {view.progress.drifted}"] if view.progress and view.progress.drifted else []
+        )
+        facts += [f"problem there: {problem}" for problem in view.problems]
+        if view.old and view.machine:
+            theirs = f"its worker is of version {view.machine.worker}, this master's is {__version__}"
+            facts.append(f"{theirs}; it is never updated unasked: run installer.sh there again")
+        return facts
 
     def _pool(self) -> list[Document]:
         return self._store.clients.alive_since(self._store.duties.read_now() - self._silent_after_s)

@@ -14,8 +14,10 @@ from dockercomp.protocol.orders import InputSpec, JobSpec, ProgramSpec, Resource
 from dockercomp.protocol.views import AllocationChange, ClientView, Progress, SubmitRequest
 from server import describing, pausing
 from server.allocating import Allocating
+from server.explaining import Explaining
 from server.housekeeping import Housekeeping
 from server.settings import Settings
+from server.sources import Sources
 from server.store import Store
 from server.store import allocations as store_allocations
 from server.store.connection import Document
@@ -192,6 +194,20 @@ def test_a_worker_of_another_version_is_called_old(master: Master) -> None:
     assert not view(master, volunteer).old
     sync(volunteer, machine=replace(MACHINE, worker="0.0.1"))
     assert view(master, volunteer).old
+
+
+def test_explain_tells_what_is_wrong_with_what_a_client_is_given(master: Master) -> None:
+    volunteer = master.volunteer()
+    volunteer.machine = replace(MACHINE, worker="0.0.1")
+    answer = sync(volunteer)
+    sync(volunteer, applied(answer, "failed", "Docker: no such device"), problems=["line 3: DC_CPUS=many is not used"])
+    told = Explaining(master.store, Sources(master.store), 15).explain(volunteer.id)
+    facts = "\n".join(told.facts)
+    assert "cpus failed: Docker: no such device" in facts and "problem there: line 3" in facts
+    assert "its worker is of version 0.0.1" in facts and "installer.sh" in facts
+    Allocating(master.store).allocate(document(master, volunteer), replace(CHANGE, paused=True), None, "root")
+    why = Explaining(master.store, Sources(master.store), 15).explain(volunteer.id).sentence
+    assert "paused by the admin" in why and f"dockercomp allocate {volunteer.id} --resume" in why
 
 
 def test_odd_values_of_a_client_never_hide_it(master: Master) -> None:
