@@ -13,7 +13,7 @@ from dockercomp.protocol.errors import DockercompError, Forbidden, NotFound, Una
 
 from . import consent as consents
 from . import identity
-from .ceiling_check import ceilings, login
+from .ceiling_check import ceilings, login, policy
 from .consent import Consent, Hindrances
 from .describe import Check
 from .engine import Engine, EngineError
@@ -33,7 +33,7 @@ OLDEST_ENGINE = (20, 10)
 
 def examine(settings: Settings) -> list[Check]:
     """Every check, in the order in which they build on each other."""
-    own = [disk(settings.home), ceilings(settings), login(settings)]
+    own = [disk(settings.home), ceilings(settings), policy(settings), login(settings)]
     return [*_engine_checks(settings), *own, *_master_checks(settings)]
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from dockercomp.machine.docker_host import NoEngineError, NoPermissionError
 from worker import status
-from worker.ceiling_check import ceilings, login
+from worker.ceiling_check import ceilings, login, policy
 from worker.consent import LOCKED, Consent
 from worker.describe import checks
 from worker.doctor import clock, consent_check, disk, engine_missing, engine_version
@@ -100,3 +100,17 @@ def test_an_engine_that_enforces_nothing_fails_or_warns_as_the_volunteer_wants()
     refused, warned = judge(nothing, nothing), judge(nothing, nothing, "warn")
     assert (refused.result, warned.result) == ("FAIL", "warn")
     assert "none of them holds" in refused.finding and "DC_UNLIMITED=warn" in refused.todo
+
+
+def test_rules_that_this_machine_cannot_follow_are_found(tmp_path: Path) -> None:
+    nowhere = tmp_path / "root"
+    assert policy(settings_with(tmp_path), nowhere).result == "ok"
+    hot = policy(settings_with(tmp_path, DC_TEMPERATURE="80"), nowhere)
+    assert hot.result == "warn" and "tells no temperature" in hot.finding and hot.todo
+    gone = policy(settings_with(tmp_path, DC_HOOK="/nonexistent/hook"), nowhere)
+    assert gone.result == "warn" and "No such file" in gone.finding
+    hook = tmp_path / "hook"
+    hook.write_text("#!/bin/sh\necho not on mondays\nexit 1\n")
+    hook.chmod(0o755)
+    said = policy(settings_with(tmp_path, DC_HOOK=str(hook)), nowhere)
+    assert said.result == "ok" and "says no: not on mondays" in said.finding
