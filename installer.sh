@@ -29,8 +29,8 @@ Install the dockerComp worker on this machine and start it. Run it again to brin
   --uninstall          stop the worker and take everything back (system packages stay; --packages removes them too)
   --help               this
 
-DC_CONTAINERS, DC_CPUS, DC_MEMORY, DC_DISK, DC_NETWORK_PER_DAY, DC_HOURS, DC_WHEN_IDLE and DC_ON_BATTERY in the environment
-set the most that this machine lends, and when; change them at any time in DC_HOME/configuration. Proxies (HTTPS_PROXY, NO_PROXY…) in the environment are kept for the worker.
+DC_CONTAINERS, DC_CPUS, DC_MEMORY, DC_DISK, DC_NETWORK_PER_DAY, DC_HOURS, DC_WHEN_IDLE, DC_ON_BATTERY, DC_TEMPERATURE and
+DC_HOOK in the environment set the most that this machine lends, and when; change them at any time in DC_HOME/configuration. Proxies (HTTPS_PROXY, NO_PROXY…) in the environment are kept for the worker.
 END
 }
 

@@ -26,7 +26,7 @@ def ceilings(settings: Settings) -> Check:
 
 
 def policy(settings: Settings, root: Path = Path("/")) -> Check:
-    """Whether this machine can follow the volunteer's own rules: its temperature told, the hook one that can be asked."""
+    """Whether this machine can follow the volunteer's own rules: its temperature is told, the hook can be asked."""
     wishes = settings.wishes
     heat = temperature.celsius(root)
     told = "the machine tells no temperature" if heat is None else f"the processor has {heat:.0f} °C"

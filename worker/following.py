@@ -88,7 +88,7 @@ class Following:
         self._house.follow(replace(view.wishes, disk=disk or None))
         self._floor.unlimited = view.wishes.unlimited
         if view.paused:
-            return Verdict("Paused by the volunteer.", freeze=True)
+            return Verdict(view.why_paused, freeze=True)
         if allowed is not None and allowed.paused:
             return Verdict("Paused by an admin.", freeze=True)
         return self._house.judge(view.wishes, our_cpus, self._floor.limits_hold)

@@ -48,7 +48,8 @@ def judge(wishes: Wishes, around: Surroundings) -> Verdict:
             freeze=True,
         )
     if wishes.hours is not None and not wishes.hours.open_at(around.now):
-        return Verdict(f"Outside DC_HOURS: goes on {_said(wishes.hours.opens(around.now), around.now)}.", freeze=True)
+        opens = _said(wishes.hours.opens(around.now), around.now)
+        return Verdict(f"Outside DC_HOURS: goes on {opens}; without the key it works at any time.", freeze=True)
     if around.on_battery and not wishes.on_battery:
         return Verdict("On battery: goes on when the machine has power again (DC_ON_BATTERY=no).", freeze=True)
     if around.too_hot and wishes.temperature is not None:

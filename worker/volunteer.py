@@ -55,6 +55,12 @@ class View:
     def paused(self) -> bool:
         return self.control.pauses(time.time())
 
+    @property
+    def why_paused(self) -> str:
+        until = self.control.until
+        at = "" if until is None else f" until {time.strftime('%Y-%m-%d %H:%M', time.localtime(until))}"
+        return f"Paused by the volunteer{at}; `dockercomp-worker resume` goes on."
+
 
 class Volunteer:
     """Looks at both files when they change. A malformed edit keeps the old values."""
