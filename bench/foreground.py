@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
 from bench.control import percentile
 from bench.mixes.programs import compiled
@@ -27,8 +28,9 @@ from worker.division import WEIGHTS
 from worker.tasks import Size
 
 _SOURCE = Path(__file__).with_suffix(".c")
-BURST_S, WAKES, WAKE_WORK_S = 0.5, 200, 0.002
-"""Work of the burst on each CPU; how often the other program wakes, and its work each time."""
+BURST_S, BURSTS, WAKES, WAKE_WORK_S = 0.25, 3, 200, 0.002
+"""Work of a burst on each CPU, and bursts whose median counts; how often the other program wakes, and its work each
+time."""
 CONTAINERS = 2
 _LOAD_S = 3600.0
 """Work of a container's chunk: more than is waited for."""
@@ -60,22 +62,19 @@ def rows(runs: int, peers: Sequence[str] = (), quick: bool = False) -> list[Row]
     less = 10 if quick else 1
     with shelf() as found:
         probe = Probe(compiled(_SOURCE, found.home / "foreground"), less)
-        measured: dict[str, list[Felt]] = defaultdict(list)
+        measured: dict[str, list[tuple[Felt, Felt]]] = defaultdict(list)
         for _ in range(runs):
-            measured["alone"].append(probe.felt())
             for name, load in loads(found.facts.cpus).items():
+                alone = probe.felt()  # each time anew: a machine's own mood changes
                 with under(found, load):
-                    measured[name].append(probe.felt())
-        for name, felt in measured.items():
-            said = ", ".join(f"burst {each.burst_s:.2f} s, wake {each.wake_p99_ms:.1f} ms" for each in felt)
-            print(f"{name}: {said}", flush=True)
-    alone = measured.pop("alone")
+                    measured[name].append((probe.felt(), alone))
+                print(f"{name}: {measured[name][-1][0]}; alone: {alone}", flush=True)
+    alones = [alone for pairs in measured.values() for _, alone in pairs]
     result = [
-        row("alone", "no load", "burst_s", "s", [felt.burst_s for felt in alone]),
-        row("alone", "no load", "wake_p99_ms", "ms", [felt.wake_p99_ms for felt in alone]),
+        row("alone", "no load", "burst_s", "s", [felt.burst_s for felt in alones]),
+        row("alone", "no load", "wake_p99_ms", "ms", [felt.wake_p99_ms for felt in alones]),
     ]
-    for name, felt in measured.items():
-        pairs = list(zip(felt, alone, strict=True))
+    for name, pairs in measured.items():
         result += [
             row("dockercomp", name, "burst_ratio", "", [with_.burst_s / without.burst_s for with_, without in pairs]),
             row("dockercomp", name, "wake_p99_ratio", "", [w.wake_p99_ms / o.wake_p99_ms for w, o in pairs]),
@@ -88,6 +87,9 @@ class Felt:
     burst_s: float
     wake_p99_ms: float
 
+    def __str__(self) -> str:
+        return f"burst {self.burst_s:.2f} s, wake {self.wake_p99_ms:.1f} ms"
+
 
 class Probe:
     """The owner's program, with work that is measured alone."""
@@ -97,7 +99,8 @@ class Probe:
         self._rate = float(self._told("rate")[0])
 
     def felt(self) -> Felt:
-        burst = float(self._told("burst", round(self._rate * BURST_S / self._less))[0])
+        loops = round(self._rate * BURST_S / self._less)
+        burst = median(float(self._told("burst", loops)[0]) for _ in range(BURSTS))
         wakes = map(float, self._told("wake", WAKES // self._less, round(self._rate * WAKE_WORK_S)))
         return Felt(burst, percentile(99, wakes) / 1000)
 

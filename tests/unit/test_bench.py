@@ -1,5 +1,7 @@
 """The benchmarks' command and what it writes, which other programs read."""
 
+import importlib
+import inspect
 import json
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -7,8 +9,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from bench import curve, job, peers, wordcount
-from bench.__main__ import NAMES, main
+from bench import control, curve, job, peers, wordcount
+from bench.__main__ import NAMES, OPTIONS, main
 from bench.peers import chunks
 from bench.rows import row, write
 from bench.text import text
@@ -79,3 +81,21 @@ def test_the_scaling_curve_is_a_picture_and_a_table(tmp_path: Path) -> None:
     assert (tmp_path / "scaling.csv").read_text().splitlines()[1:] == ["1,80", "2,41", "4,21", "8,11"]
     picture = ET.fromstring((tmp_path / "scaling.svg").read_text())
     assert len(picture.findall("{*}circle")) == 4
+
+
+def test_percentiles_go_by_the_nearest_rank() -> None:
+    assert control.percentile(95, range(1, 21)) == 19
+    assert control.percentile(50, [3.0, 1.0, 2.0]) == 2.0
+    assert control.percentile(99, [7.0]) == 7.0
+
+
+@pytest.mark.parametrize("wrong", ["0", "2,x", "", "2,,4"])
+def test_numbers_of_clients_are_above_zero(wrong: str) -> None:
+    said = CliRunner().invoke(main, ["control", "--clients", wrong])
+    assert said.exit_code == 2 and "numbers above zero" in said.output
+
+
+def test_every_benchmark_is_a_module_that_takes_its_options() -> None:
+    for name, options in OPTIONS.items():
+        parameters = inspect.signature(importlib.import_module(f"bench.{name}").rows).parameters
+        assert list(parameters)[:2] == ["runs", "peers"] and set(parameters) - {"runs", "peers"} == set(options)

@@ -3,6 +3,8 @@
 import csv
 import io
 import itertools
+import os
+import subprocess
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from statistics import mean, median
@@ -12,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench import report
-from bench.mixes import curves, generator, record, simulated
+from bench.mixes import curves, generator, programs, record, simulated
 from bench.mixes.curves import BODYTRACK, FLUIDANIMATE, PUBLISHED, Table
 from bench.mixes.simulator import IN_FLIGHT, Machine, Overcommit, Policy, Timing, gain, makespan
 from bench.rows import row, write
@@ -178,3 +180,20 @@ def test_all_figures_of_a_mix_are_drawn_from_its_rows() -> None:
     assert report.simulated(found).count("\n") == 2 + 1 + 2 + 2 * 4
     assert report.curve(found).count("slowdown") == 2 * 4 * 4
     assert "**15%**" in report.simulated(found)
+
+
+def test_the_programs_of_a_mix_give_the_same_at_any_width(tmp_path: Path) -> None:
+    programs.build(tmp_path / "job")
+    for name in programs.NAMES:
+        said = [
+            subprocess.run(
+                [str(tmp_path / "job" / name), "12"],
+                env={**os.environ, "DC_WIDTH": str(width)},
+                stdout=subprocess.PIPE,
+                check=True,
+            ).stdout
+            for width in (1, 3)
+        ]
+        assert said[0] == said[1] != b""
+    wrong = subprocess.run([str(tmp_path / "job" / "queue"), "none"], stderr=subprocess.PIPE, check=False)
+    assert wrong.returncode == 2 and b"usage" in wrong.stderr
