@@ -77,7 +77,8 @@ def resume() -> None:
     click.echo("Going on." if was else "It was not paused.")
 
 
-_LIMITS = ("ceiling", "disk_used", "network_used", "rules", "consent", "allocation", "applied", "containers")
+_GIVEN = ("allocation", "applied", "problems", "containers")
+_LIMITS = ("ceiling", "disk_used", "network_used", "rules", "consent", *_GIVEN)
 
 
 @main.command()
