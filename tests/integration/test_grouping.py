@@ -155,6 +155,15 @@ def test_a_master_lost_in_the_middle_of_a_change_leaves_it_to_housekeeping(
     assert grouping.settle_unsettled() == 0
 
 
+def test_one_odd_client_keeps_nothing_from_the_others(master: Master, grouping: Grouping) -> None:
+    odd, other = master.volunteer(), master.volunteer()
+    master.store.database["clients"].update_one({"_id": odd.id}, {"$set": {"ceiling": {"cpus": "many"}}})
+    grouping.put("everybody", HALF, None, "root")
+    assert given(master, other).cpus == 0.5
+    assert given(master, odd).containers == 0, "nothing is allowed by what cannot be read"
+    assert odd.send(odd.request(0)).allocation.containers == 4, "until it is told again"
+
+
 @pytest.mark.parametrize("name", ["", "A", "a b", ".a", "a/b", "a" * 41])
 def test_a_name_that_cannot_be_is_refused(grouping: Grouping, name: str) -> None:
     with pytest.raises(BadRequest, match="lower-case"):
