@@ -86,8 +86,8 @@ int dc_pool_width(dc_pool *pool);
 void dc_pool_free(dc_pool *pool);
 
 /* Divides `total` threads among the program's pools, in the order in which they were made. `weights` holds 0 for a pool
- * that has nothing to do. What it writes to `widths` counts as at least 1 for each of the others. Called with a lock held,
- * so it must not call the functions above. */
+ * that has nothing to do. What it writes to `widths` counts as at least 1 for each of the others. Called where a pool has
+ * something to do, with a lock held, so it must not call the functions above. */
 typedef void (*dc_rule)(int total, const double *weights, int *widths, size_t count, void *data);
 
 /* Divide by this rule from now on; NULL: by weight. */
@@ -129,8 +129,10 @@ struct dc_program {
     void *rule_data;
 };
 
-DC_SHARED struct dc_program dc_program_ = {
-    PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0, 0, 1, -DC_LOOK_MS, NULL, 0, NULL, NULL, NULL, NULL};
+#define DC_NO_POOLS \
+    {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0, 0, 1, -DC_LOOK_MS, NULL, 0, NULL, NULL, NULL, NULL}
+
+DC_SHARED struct dc_program dc_program_ = DC_NO_POOLS;
 
 /* A decimal number, whatever the locale says of points. */
 static inline double dc_number(const char *text) {
@@ -249,11 +251,13 @@ static inline int dc_busy(const dc_pool *pool) { return pool->first || pool->wor
 /* Give each pool its width. All from here on with the lock held. */
 static inline void dc_divide(struct dc_program *program) {
     size_t n = 0;
+    int busy = 0;
     for (dc_pool *pool = program->pools; pool; pool = pool->next, n++) {
+        busy |= dc_busy(pool);
         program->weights[n] = dc_busy(pool) ? pool->weight : 0;
         program->widths[n] = 0;
     }
-    if (program->rule) program->rule(program->total, program->weights, program->widths, n, program->rule_data);
+    if (program->rule && busy) program->rule(program->total, program->weights, program->widths, n, program->rule_data);
     else dc_by_weight(program->total, program->weights, program->widths, n);
     n = 0;
     for (dc_pool *pool = program->pools; pool; pool = pool->next, n++) {
@@ -300,6 +304,14 @@ static inline void *dc_watch(void *given) {
     return NULL;
 }
 
+/* A child has none of its parent's threads, and finds the lock as it was: it begins anew, but with the same rule. */
+static inline void dc_begin_anew(void) {
+    struct dc_program anew = DC_NO_POOLS;
+    anew.rule = dc_program_.rule;
+    anew.rule_data = dc_program_.rule_data;
+    dc_program_ = anew;
+}
+
 /* Returns an error's number where the watcher cannot be started. */
 static inline int dc_be_watched(struct dc_program *program) {
     pthread_condattr_t kind;
@@ -307,6 +319,7 @@ static inline int dc_be_watched(struct dc_program *program) {
     pthread_t watcher;
     int error;
     if (program->watched) return 0;
+    if ((error = pthread_atfork(NULL, NULL, dc_begin_anew))) return error;
     pthread_condattr_init(&kind);
     pthread_condattr_setclock(&kind, CLOCK_MONOTONIC);
     pthread_cond_init(&program->tick, &kind);

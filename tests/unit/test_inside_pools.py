@@ -221,6 +221,63 @@ def test_files_of_one_program_share_their_pools(tmp_path: Path) -> None:
     assert output(program, DC_WIDTH="8") == "2 6\n7 1\n"
 
 
+FORKING = """
+#include <sys/wait.h>
+static void nothing(void *data, size_t from, size_t to) { (void)data; (void)from; (void)to; }
+static int ended;
+static void *user(void *pool) {
+    while (!__atomic_load_n(&ended, __ATOMIC_SEQ_CST)) dc_pool_for((dc_pool *)pool, 8, 1, nothing, NULL);
+    return NULL;
+}
+int main(void) {
+    pthread_t busy;
+    int good = 0, status;
+    dc_pool *pool = dc_pool_new(1);
+    if (pthread_create(&busy, NULL, user, pool)) return 1;
+    for (int n = 0; n < 200; n++) {
+        pid_t child = fork();
+        if (!child) {
+            dc_pool *own = dc_pool_new(1);
+            _exit(own && !dc_pool_for(own, 8, 1, nothing, NULL) && dc_program_.watched == 1 ? 7 : 1);
+        }
+        good += waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 7;
+    }
+    __atomic_store_n(&ended, 1, __ATOMIC_SEQ_CST);
+    pthread_join(busy, NULL);
+    printf("%d\\n", good);
+    return 0;
+}
+"""
+
+
+def test_a_child_makes_pools_of_its_own_whatever_its_parents_were_doing(tmp_path: Path) -> None:
+    assert output(built(tmp_path, FORKING), DC_WIDTH="4") == "200\n"
+
+
+def test_a_rule_is_not_asked_before_a_pool_has_work(tmp_path: Path) -> None:
+    source = """
+    static void rule(int width, const double *weights, int *widths, size_t count, void *asked) {
+        (void)count;
+        widths[0] = weights[0] > 0;
+        widths[1] = width - 1;
+        *(int *)asked = 1;
+    }
+    static void look(void *pool) { printf("%d\\n", dc_pool_width((dc_pool *)pool)); }
+    int main(void) {
+        int asked = 0;
+        dc_pool *load, *compute;
+        dc_divide_by(rule, &asked);
+        load = dc_pool_new(1);
+        compute = dc_pool_new(3);
+        if (asked || dc_pool_submit(compute, look, compute)) return 1;
+        dc_pool_free(compute);
+        dc_pool_free(load);
+        return !asked;
+    }
+    """
+    assert output(built(tmp_path, source), DC_WIDTH="8") == "7\n"
+
+
 def test_included_too_late_it_says_what_to_do(tmp_path: Path) -> None:
     code = tmp_path / "late.c"
     code.write_text('#include <stdio.h>\n#include "dockercomp.h"\nint main(void) { return 0; }\n')
@@ -274,12 +331,13 @@ def test_both_languages_divide_alike(tmp_path: Path) -> None:
 # --- the file --------------------------------------------------------------------------------------------------------
 
 READS = 20_000
-"""How often a reader reads while it is replaced; each size says by its parts whether it is one whole."""
+"""How often a reader reads at least while it is replaced, until it has seen some replaced; each size says by its parts
+whether it is one whole."""
 READ_C = """
 int main(void) {
     dc_allocation now;
     long last = 0, different = 0;
-    for (int n = 0; n < %d; n++) {
+    for (int n = 0; n < %d || different < 20; n++) {
         if (!dc_allocation_read(&now) || now.change < last) return 2;
         if (now.memory != now.change * 1000003 || now.width != now.change %% 900 + 1) return 3;
         if (now.cpus != now.width + 0.5) return 4;
@@ -293,7 +351,9 @@ int main(void) {
 READ_PYTHON = """
 import dockercomp_chunk
 last = different = 0
-for _ in range(%d):
+reads = 0
+while reads < %d or different < 20:
+    reads += 1
     now = dockercomp_chunk.allocation()
     assert now.change >= last and now.memory == now.change * 1000003, now
     assert now.width == now.change %% 900 + 1 and now.cpus == now.width + 0.5, now
@@ -316,7 +376,7 @@ def test_no_reader_sees_a_mixture_while_a_writer_writes_at_full_speed(language: 
             found = output(built(tmp_path, READ_C % READS), DC_ALLOCATION=place)
         else:
             found = python(READ_PYTHON % READS, DC_ALLOCATION=place)
-    assert int(found) > 10, "the writer wrote while the reader read"
+    assert int(found) >= 20, "the writer wrote while the reader read"
 
 
 def test_numbers_are_read_the_same_in_any_locale_and_oddities_leave_the_machine(tmp_path: Path) -> None:
@@ -423,7 +483,7 @@ except {caught} as error:
 """
     told = python(source.format(error="KeyError('five')", caught="KeyError"), DC_WIDTH="2")
     assert told == "[0, 1, 2, 3, 4] KeyError True\n"
-    for error in ("Odd(1, 2)", "SystemExit(3)", "KeyboardInterrupt"):
+    for error in ("Odd(1, 2)", "SystemExit(3)", "KeyboardInterrupt", "StopIteration"):
         told = python(source.format(error=error, caught="RemoteError"), DC_WIDTH="2")
         assert told == "[0, 1, 2, 3, 4] RemoteError True\n"
 
@@ -459,6 +519,56 @@ os.kill(os.getpid(), 9)
         check=False,
     )
     assert done.returncode == -9 and done.stdout.split()
+
+
+def test_one_that_leaves_a_process_behind_is_an_error_too() -> None:
+    source = """
+import os
+from dockercomp_pool import Pool, WorkerDied
+ours, theirs = os.pipe()
+def fails(n):
+    if n == 7:
+        if not os.fork():
+            os.close(theirs)
+            os.read(ours, 1)  # until the program has ended
+            os._exit(0)
+        os._exit(4)
+    return n
+try:
+    Pool().map(fails, range(100))
+except WorkerDied as error:
+    print(error)
+"""
+    assert "exit code 4 in the middle of piece 7" in python(source, DC_WIDTH="3")
+
+
+def test_a_child_of_the_programs_own_ends_none_of_its_processes() -> None:
+    source = """
+import itertools, os, sys
+from dockercomp_pool import Pool
+run = Pool().imap(lambda n: n, itertools.count())
+print(next(run), flush=True)
+if not os.fork(): sys.exit(0)
+os.wait()
+print([next(run) for _ in range(50)] == list(range(1, 51)))
+"""
+    assert python(source, DC_WIDTH="3") == "0\nTrue\n"
+
+
+def test_where_no_more_processes_can_be_made_those_that_are_there_do_the_work() -> None:
+    source = """
+import dockercomp_pool, errno
+made, real = [], dockercomp_pool._Process
+def few(*given):
+    if len(made) == 2: raise OSError(errno.{error}, "no more")
+    made.append(real(*given))
+    return made[-1]
+dockercomp_pool._Process = few
+pool = dockercomp_pool.Pool()
+print(pool.map(lambda n: n, range(500)) == list(range(500)), len(made))
+"""
+    for error in ("EAGAIN", "ENOMEM", "EMFILE"):
+        assert python(source.format(error=error), DC_WIDTH="8") == "True 2\n"
 
 
 def test_no_pool_without_weight_and_no_piece_without_items() -> None:

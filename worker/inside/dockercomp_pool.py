@@ -25,6 +25,7 @@ process has one process. Standard library only, any python3 from 3.6 on, on Linu
 import atexit
 import itertools
 import multiprocessing
+import os
 import pickle
 import signal
 import threading
@@ -156,7 +157,7 @@ class _Process:
 
     def __init__(self, function, others):
         self.way, theirs = _fork.Pipe()
-        self.number = None
+        self.number, self.parent = None, os.getpid()
         self.process = _fork.Process(target=_serve, args=(function, theirs, [self.way, *others]))
         try:
             self.process.start()
@@ -168,6 +169,8 @@ class _Process:
 
     def end(self, force=False):
         """Returns its exit code."""
+        if os.getpid() != self.parent:  # a child of the program's own, which leaves others' processes alone
+            return None
         try:
             self.way.send_bytes(b"")
         except OSError:  # it has gone already
@@ -185,6 +188,8 @@ class _Run:
     def __init__(self, pool, function, items, chunksize):
         self.pool, self.function = pool, function
         self.pieces = enumerate(iter(lambda: list(itertools.islice(items, chunksize)), []))
+        self.waiting = None
+        """The next piece, where it was taken but no process was there for it."""
         self.processes = []
         self.full_until = float("-inf")
         """When to try again after the container allowed no more processes."""
@@ -221,6 +226,7 @@ class _Run:
         busy = [process for process in self.processes if process.number is not None]
         if busy:
             ready = wait_for([process.way for process in busy], LOOK_S)
+            ready = ready or [process.way for process in busy if not process.process.is_alive()]
             for process in busy:
                 if process.way in ready:
                     self._take(process)
@@ -239,12 +245,12 @@ class _Run:
         idle = [process for process in self.processes if process.number is None]
         working = len(self.processes) - len(idle)
         while working < width and self._is_near():
-            piece = next(self.pieces, None)
+            piece, self.waiting = self.waiting or next(self.pieces, None), None
             if piece is None:
                 return
             process = idle.pop() if idle else self._fork()
             if process is None:  # the container allows no more: one of those that there are will take it
-                self.pieces = itertools.chain([piece], self.pieces)
+                self.waiting = piece
                 return
             process.number = piece[0]
             working += 1
@@ -265,7 +271,7 @@ class _Run:
             others = [process.way for pool in _living() for run in pool._runs for process in list(run.processes)]
             try:
                 process = _Process(self.function, others)
-            except BlockingIOError:
+            except OSError:
                 if not self.processes:
                     raise
                 self.full_until = time.monotonic() + 1
@@ -276,6 +282,8 @@ class _Run:
     def _take(self, process):
         number, process.number = process.number, None
         try:
+            if not process.way.poll():  # dead, but what it forked holds its end open
+                raise EOFError
             answer = process.way.recv_bytes()
         except (EOFError, OSError):
             self.processes.remove(process)
@@ -328,7 +336,7 @@ def _with_error(results, error):
     """The results before it, if they can be sent, and the error with its traceback."""
     text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
     pickled = None
-    if isinstance(error, Exception):
+    if isinstance(error, Exception) and not isinstance(error, StopIteration):  # which would end the iterator
         try:
             pickled = pickle.dumps(error)
             pickle.loads(pickled)
