@@ -122,16 +122,17 @@ def _environment(order: JobOrder, task: Task | None, width: int) -> tuple[str, .
         "DC_ALLOCATION": ALLOCATION,
         **({"DC_CHECKPOINT": CHECKPOINT, "DC_PROGRESS": PROGRESS} if task is not None else {}),
         **({"DC_SETUP": SETUP_FOLDER} if order.setup else {}),
-        **_of_this_run(task, width),
+        **_of_this_run(task),
+        **variables(width),
         **order.environment,
     }
     return *(f"{name}={value}" for name, value in values.items()), f"+PYTHONPATH={LIBRARY}"
 
 
-def _of_this_run(task: Task | None, width: int) -> dict[str, str]:
+def _of_this_run(task: Task | None) -> dict[str, str]:
     """What differs from one chunk to the next; a warm process is told of it with each call."""
     numbers = {"DC_INDEX": task.index, "DC_START": task.start, "DC_STOP": task.stop} if task is not None else {}
-    return {name: str(value) for name, value in numbers.items() if value is not None} | variables(width)
+    return {name: str(value) for name, value in numbers.items() if value is not None}
 
 
 # --- input -------------------------------------------------------------------------------------------------------
@@ -166,7 +167,7 @@ def _data(order: JobOrder, task: Task) -> bytes | Path | None:
 
 def _call(order: JobOrder, task: Task, function: str, cwd: str, width: int, folder: Path) -> bytes:
     """What the function host reads: what to call, and small input."""
-    told = {**_of_this_run(task, width), **order.environment}
+    told = {**_of_this_run(task), **variables(width, warm=True), **order.environment}
     asked: dict[str, object] = {"function": function, "cwd": cwd, "kind": "bytes", "environment": told}
     inline = b""
     if _is_numbers(order, task) and order.split == "range":

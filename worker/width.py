@@ -23,6 +23,9 @@ VARIABLES = (
 )
 """Read by programs when they start; docs/programs.md says by which, with each one's own documentation."""
 
+_KEPT = ("NUMBA_NUM_THREADS",)
+"""Numba reads it again whenever it compiles, and raises RuntimeError where it changed after its threads had started."""
+
 
 def width_of(size: Size) -> int:
     """Threads or processes that keep the container's CPU busy: its planned width, or where there is none its CPUs, to
@@ -32,5 +35,6 @@ def width_of(size: Size) -> int:
     return min(width, pinned) if pinned else width
 
 
-def variables(width: int) -> dict[str, str]:
-    return dict.fromkeys(VARIABLES, str(width))
+def variables(width: int, *, warm: bool = False) -> dict[str, str]:
+    """For a program that starts, or for a process that has been `warm` before, which keeps what it must not change."""
+    return {name: str(width) for name in VARIABLES if not (warm and name in _KEPT)}

@@ -59,6 +59,7 @@ def test_a_warm_process_is_told_of_each_chunks_own(tmp_path: Path) -> None:
     assert isinstance(call, bytes)
     told = json.loads(call[4 : 4 + int.from_bytes(call[:4], "little")])["environment"]
     assert (told["DC_INDEX"], told["DC_WIDTH"], told["OMP_NUM_THREADS"]) == ("5", "3", "1")
+    assert "NUMBA_NUM_THREADS" not in told, "Numba compiles no more where it changes"
 
 
 @pytest.mark.parametrize(
