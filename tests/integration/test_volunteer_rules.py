@@ -11,6 +11,11 @@ from worker import status
 __all__ = ["master", "pin", "worker"]
 
 
+def rules(home: Path) -> str:
+    found = status.read(home)
+    return " ".join(found.rules) if found else ""
+
+
 def states(master: FakeMaster) -> list[str]:
     return [each.state for each in master.last.containers]
 
@@ -24,7 +29,7 @@ def test_configure_is_followed_by_the_running_worker(master: FakeMaster, worker:
     refused = worker.call("configure", "DC_CPUS=0.25", "DC_CONTAINERS=900")
     assert refused.returncode == 78 and "DC_CONTAINERS=900: DC_CPUS is 0.25" in refused.stderr
     assert worker.call("configure", "DC_TEMPERATURE=30", "DC_CPUS=").returncode == 0
-    wait_until(lambda: "(DC_CPUS says otherwise)" in worker.call("limits").stdout)
+    wait_until(lambda: "(DC_CPUS says otherwise)" in rules(worker.home))
     assert "Only below 30 °C." in worker.call("limits").stdout
 
 
@@ -57,11 +62,6 @@ def test_two_workers_without_wishes_divide_the_machine(worker: Worker, master: F
     """Other tests' workers may run meanwhile, and have their share."""
     (worker.home / "configuration").write_text("")
     worker.start("--grace", "0")
-
-    def rules(home: Path) -> str:
-        found = status.read(home)
-        return " ".join(found.rules) if found else ""
-
     other = Worker(master.port)
     (other.home / "configuration").write_text("")
     try:

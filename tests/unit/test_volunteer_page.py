@@ -1,11 +1,14 @@
 """The volunteer's page over real HTTP: what it shows and saves, and whom it refuses."""
 
 import http.client
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import pytest
 
@@ -186,3 +189,22 @@ def test_a_value_that_is_not_the_forms_own_is_kept_as_it_is() -> None:
     form = {field.key: shown(field, values) for field in fields}
     assert form["DC_MEMORY"] == "1.5" and form["DC_DISK"] == "odd" and form["DC_WHEN_IDLE"] == "7"
     assert changes(form, fields, values) == {}
+
+
+def test_the_command_prints_a_link_that_works_while_it_runs(tmp_path: Path) -> None:
+    env = {**os.environ, "DC_HOME": str(tmp_path), "PYTHONUNBUFFERED": "1"}
+    command = [sys.executable, "-m", "worker.cli", "page"]
+    with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        link = urlsplit(running.stdout.readline().strip())
+        assert link.hostname == "127.0.0.1" and link.port
+        connection = http.client.HTTPConnection(link.hostname, link.port, timeout=60)
+        connection.request("GET", link.path)
+        assert b"dockerComp on this machine" in connection.getresponse().read()
+        connection.close()
+        taken = subprocess.run(
+            [*command, "--port", str(link.port)], env=env, capture_output=True, text=True, check=False
+        )
+        assert taken.returncode == 1 and "give another with --port" in taken.stderr
+        running.terminate()
+        assert running.wait(60) == 0
