@@ -82,7 +82,7 @@ def programs_of_ours(home: Path, platform: str) -> dict[Path, str]:
     for place, source in sources.items():
         data, name = source.read_bytes(), Path(place).name
         target = folder / f"{hashlib.sha256(data).hexdigest()[:12]}-{name}"
-        if not target.exists():
+        if not target.exists() or target.read_bytes() != data:  # the power may have failed before it was on disk
             made = folder / f".{os.getpid()}-{threading.get_ident()}-{name}"
             made.write_bytes(data)
             made.chmod(0o755)
