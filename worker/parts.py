@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from msgspec import structs
+
 from dockercomp.protocol.messages import LONGEST_SENTENCE, Part, PartReport, PartState
 
 from .limits import MIB, Clipped
@@ -121,7 +123,12 @@ def _memory(facts: Facts) -> PartReport:
     over = [seen.name for seen in facts.seen if seen.planned.memory > facts.clipped.allowed.memory]
     if over and not waits:
         waits = [f"{_listed(over, 'has', 'have')} more than that, and must end."]
-    return _limit(facts, "memory", actual, waits)
+    found = _limit(facts, "memory", actual, waits)
+    less = [seen.planned.scratch for seen in facts.seen if seen.planned.memory < facts.clipped.allowed.memory]
+    if not less:
+        return found
+    scratch = f"{max(less) // MIB} MiB of scratch are memory too, and the volunteer's ceiling counts them in."
+    return structs.replace(found, why=" ".join(each for each in (found.why, scratch) if each)[:LONGEST_SENTENCE])
 
 
 def _weights(facts: Facts) -> str:

@@ -62,6 +62,13 @@ def test_limits_that_read_otherwise_have_failed() -> None:
     assert "dc-1 reads back otherwise" in parts(facts)["cpus"].why and not verified(reports(facts))
 
 
+def test_scratch_that_makes_memory_less_than_asked_for_is_named() -> None:
+    smaller = Seen("dc-1", replace(SIZE, memory=240 * MIB), replace(READ, memory_limit=256 * MIB))
+    found = parts(replace(FACTS, seen=[smaller]))["memory"]
+    assert (found.state, found.actual) == ("verified", "240 MiB each") and "16 MiB of scratch" in found.why
+    assert not parts(FACTS)["memory"].why
+
+
 def test_what_the_engine_refused_is_in_its_own_words() -> None:
     facts = replace(FACTS, refused_sizes=["dc-1: Requested CPUs are not available"])
     assert "Requested CPUs are not available" in parts(facts)["cpus"].why and state(facts, "cpus") == "failed"
