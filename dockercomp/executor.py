@@ -62,7 +62,7 @@ class Executor(futures.Executor):
         self._gathered: Gathered | None = None
         self._running: list[Running] = []
         self._thread: threading.Thread | None = None
-        self._shut = self._abandoned = False
+        self._shut = self._cancelled = self._abandoned = False
         spec_of(options, "", "checked:now")
         _check_size(chunk_size)
         with self._calls():
@@ -144,6 +144,7 @@ class Executor(futures.Executor):
         with self._changed:
             self._shut = True
             if cancel_futures:
+                self._cancelled = True
                 for each in self._running:
                     each.cancel()
                 if self._gathered is not None:
@@ -230,7 +231,9 @@ class Executor(futures.Executor):
             return
         waiting = [Waiting(waited[first : first + size]) for first in range(0, len(waited), size)]
         with self._changed:
-            self._running.append(Running(self._client.master, job, waiting))
+            self._running.append(running := Running(self._client.master, job, waiting))
+            if self._cancelled:  # while it was being submitted
+                running.cancel()
 
     def _look(self, running: Running) -> None:
         if self._abandoned or running.unwanted:

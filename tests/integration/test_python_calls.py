@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from dockercomp import Client, Executor, JobFailed, RemoteError
+from dockercomp.calls import Calls
 from tests.integration.shelf_parts import CHECKOUT, Shelf
 from tests.waiting import wait_until
 
@@ -107,6 +108,27 @@ def test_what_waits_can_be_cancelled(client: Client) -> None:
     with pytest.raises(CancelledError):
         futures[1].result()
     assert client.job(next(client.jobs()).id).view.state == "cancelled"
+
+
+def test_what_is_just_being_submitted_can_be_cancelled(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forever() -> None: ...
+
+    submitted, go_on, submit = threading.Event(), threading.Event(), Calls.submit
+
+    def slowly(*arguments: Any) -> Any:
+        job = submit(*arguments)
+        submitted.set()
+        assert go_on.wait(60)
+        return job
+
+    monkeypatch.setattr(Calls, "submit", slowly)
+    pool = Executor(client=client, memory=1 << 40)  # more than anybody has: never handed out
+    future = pool.submit(forever)
+    assert submitted.wait(60)
+    pool.shutdown(wait=False, cancel_futures=True)
+    go_on.set()
+    pool.shutdown()
+    assert future.cancelled()
 
 
 def test_a_chunk_that_dies_fails_its_job_with_the_reason(client: Client) -> None:
