@@ -1,4 +1,4 @@
-"""Plots of speed-up and of load are drawn for whatever was measured: well-formed, with all that is drawn in the picture."""
+"""Plots of speed-up and of load are drawn for whatever was measured: well-formed, all of it in the picture."""
 
 import re
 from xml.etree import ElementTree
