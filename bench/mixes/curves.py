@@ -7,6 +7,7 @@ from typing import Protocol
 
 from dockercomp.protocol.messages import Point
 from dockercomp.protocol.speedup import Curve, fit, run_of
+from worker.policies import REACH
 
 
 class Scaling(Protocol):
@@ -36,6 +37,16 @@ class Table:
     def fitted(self) -> Curve | None:
         """The law that a worker would find, had it measured just these."""
         return fitted(dict(self.walls))
+
+
+@dataclass(frozen=True)
+class Held:
+    """A law that was fitted to runs on a small machine, flat beyond the widths as far as which a worker believes it."""
+
+    law: Curve
+
+    def wall(self, width: float) -> float:
+        return self.law.wall(min(width, REACH * self.law.widest))
 
 
 def fitted(walls: Mapping[float, float], runs: int = 3) -> Curve | None:

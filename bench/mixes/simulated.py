@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from bench.mixes import generator, record
-from bench.mixes.curves import PUBLISHED, Scaling
+from bench.mixes.curves import PUBLISHED, Held, Scaling
 from bench.mixes.simulator import (
     IN_FLIGHT,
     MACHINES,
@@ -27,8 +27,7 @@ _SEEDS = 3
 
 
 def measured(seed: int, here: Mapping[str, Curve], *, quick: bool = False) -> Measured:
-    """Rows over machines and K; `here` are the curves that were fitted on this machine, far beyond which larger widths
-    are a guess."""
+    """Rows over machines and K; `here` are the curves that were fitted on this machine."""
     count, seeds = (QUICK_PROGRAMS, 1) if quick else (PROGRAMS, _SEEDS)
     known = {name: table.fitted() for name, table in PUBLISHED.items()}
     published = [
@@ -43,7 +42,7 @@ def measured(seed: int, here: Mapping[str, Curve], *, quick: bool = False) -> Me
         found = {each.variant: each.median for each in rows if each.metric == "equal_gain"}
         drawn.append((k, PUBLISHED_GAIN[k], *(found[_named(Machine(_MIDDLE, {}, {}, each), k)] for each in ASSUMED)))
     rows += _curve("published curves", PUBLISHED, known, published)
-    everything: dict[str, Scaling] = {**PUBLISHED, **here}
+    everything: dict[str, Scaling] = {**PUBLISHED, **{name: Held(law) for name, law in here.items()}}
     mixed = [
         generator.mix(seed + n, count, tuple(everything), median=MEDIAN_S, mean_gap_s=_GAP_S) for n in range(seeds)
     ]

@@ -1,6 +1,6 @@
 """A machine in fluid flow: programs in flight progress at the speed of their width until one begins or ends. Pure.
 
-Equal and by curve: a program runs at the speed of the CPUs that it has, which worker/cpu_plan.py divides. The planner
+Equal and by curve: a program runs at the speed of the CPUs that it has, which worker/policies.py divides. The planner
 knows the law that was fitted, the machine the table that was measured.
 
 Overcommit: every program starts as many threads as the machine has, and the kernel gives each program its share of the
@@ -23,7 +23,7 @@ from typing import Literal
 from bench.mixes.curves import FLUIDANIMATE, Scaling
 from bench.mixes.generator import Item
 from dockercomp.protocol.speedup import Curve
-from worker.cpu_plan import Program, divide
+from worker.policies import Computing, Question, divided, telling
 
 Policy = Literal["overcommit", "equal", "curve"]
 
@@ -123,12 +123,19 @@ class Machine:
         if policy == "overcommit":
             cost = self.overcommit.cost(len(flying))
             return [1 / wall / cost for wall in self._shared(scalings)]
-        known = self.known if policy == "curve" else {}
-        programs = [
-            Program(str(flight.item.number), known.get(flight.item.program), most=self.threads) for flight in flying
-        ]
-        widths = divide(policy, self.threads, programs)
-        return [1 / scaling.wall(widths[program.name]) for scaling, program in zip(scalings, programs, strict=True)]
+        slots = [flight.item.number for flight in flying]
+        asked = Question(
+            policy=policy,
+            law=self.threads,
+            budget=self.threads,
+            each=self.threads / len(flying),
+            resting=frozenset(),
+            programs=tuple(
+                Computing(flight.item.number, flight.item.program, 0, least=0.0, most=self.threads) for flight in flying
+            ),
+        )
+        widths = divided(asked, {(name, 0): telling(curve) for name, curve in self.known.items()})
+        return [1 / scaling.wall(widths[slot]) for scaling, slot in zip(scalings, slots, strict=True)]
 
     def _shared(self, scalings: Sequence[Scaling]) -> list[float]:
         """Seconds of a unit of work when all have the whole machine at once, but for the cost of that."""
