@@ -12,6 +12,8 @@ from typing import Protocol
 
 from dockercomp.protocol.messages import JobPoints
 
+from .cpu_plan import LEAST
+
 RUNS = 3
 """Chunks that are to run at each width."""
 SMALL = 4.0
@@ -98,7 +100,7 @@ class Sweeps:
     def _of_job(self, key: Key, group: Sequence[Sweeper], fair: Mapping[int, float], budget: float) -> dict[int, float]:
         """What the job's containers would get equally, divided so that missing widths run; nothing where none does."""
         room = sum(fair[sweeper.slot] for sweeper in group)
-        keep = {one.slot: max(KEPT * fair[one.slot], min(one.least, fair[one.slot])) for one in group}
+        keep = {one.slot: max(KEPT * fair[one.slot], min(max(LEAST, one.least), fair[one.slot])) for one in group}
         kept = sum(keep.values())
         found: dict[int, float] = {}
         free = []

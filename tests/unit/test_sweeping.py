@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dockercomp.protocol.messages import JobPoints, Point
+from worker.cpu_plan import LEAST
 from worker.division import Computing
 from worker.sweeping import RUNS, Sweeps, widths
 
@@ -68,6 +69,13 @@ def test_four_containers_side_by_side_run_every_width_that_fits() -> None:
     assert not found, "it comes to an end"
     counts = Counter(ran.values())
     assert counts[1.0] >= RUNS and counts[2.0] >= RUNS, counts
+
+
+def test_nobody_keeps_less_than_any_program_gets() -> None:
+    """Else it would be given that all the same, and all together more than was divided."""
+    group = [one(1, "a", most=0.5), one(2, "b", most=0.5)]
+    found = Sweeps().assigned(group, {1: 0.475, 2: LEAST}, 0.5)
+    assert all(width >= LEAST for width in found.values()) and sum(found.values()) <= 0.475 + LEAST + 1e-9, found
 
 
 def test_a_chunk_whose_width_had_to_change_is_not_swept_again() -> None:
