@@ -142,7 +142,8 @@ def speedups_of(store: Store, job: Document) -> list[SpeedupView]:
     own: dict[tuple[int, str], list[Point]] = {}
     others: dict[tuple[int, str], list[Point]] = {}
     kinds: dict[str, str] = {}
-    for each in store.curves.of_jobs([job["_id"], *earlier]):
+    # Asked for apart, so that the job's own are all there, however many the earlier ones have.
+    for each in (*store.curves.of_jobs([job["_id"]]), *(store.curves.of_jobs(earlier) if earlier else ())):
         if each.job == job["_id"] or each.stage == 0:
             (own if each.job == job["_id"] else others).setdefault((each.stage, each.key), []).extend(each.points)
             kinds[each.key] = each.kind

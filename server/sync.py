@@ -290,7 +290,6 @@ class Sync:
         moved = False
         by_id = {job.id: job for job in jobs}
         changes = [change for change in changes if change[0].job in by_id]
-        self._learning.take(client, by_id, changes, reports)
         failed = {after.job for _, after in changes if after.state == "failed"}
         counters = self._verification.count(
             changes,
@@ -304,6 +303,7 @@ class Sync:
                 now = self._store.jobs.count(job.id, dict(counted), ranges.get(job.id, []))
                 if job.id in failed or _completed_a_stage(job, counted, now):
                     moved |= self._stages.advance(job.document)
+        self._learning.take(client, by_id, changes, reports)  # last: what fails here takes no count along
         return moved
 
     def _leases(self, jobs: dict[str, RunningJob], given: Sequence[Chunk], client: Document, sync: str) -> list[Lease]:

@@ -5,6 +5,7 @@ import time
 import msgspec
 import pytest
 
+from dockercomp.protocol.errors import Unavailable
 from dockercomp.protocol.messages import JobPoints, Machine, ResultReport
 from dockercomp.protocol.orders import InputSpec, JobSpec, ProgramSpec, ReduceSpec, VerifySpec
 from dockercomp.protocol.speedup import fit
@@ -13,7 +14,7 @@ from server.learning import MOST_KINDS, Learning, kind_of, speedups_of
 from server.removal import KEPT_S, Removal
 from server.sources import Sources
 from server.store import Store
-from server.store.curves import MOST_WIDTHS, Curve, curve_id
+from server.store.curves import MOST_WIDTHS, Curve, Curves, curve_id
 from tests.integration.simulated import MACHINE, Master, Volunteer
 from tests.integration.test_endings import document_of
 
@@ -80,6 +81,25 @@ def test_a_repeated_sync_counts_its_runs_once(master: Master) -> None:
     volunteer.send(request)
     volunteer.send(msgspec.structs.replace(request, seq=request.seq + 1))
     assert [view.runs for view in speedups_of(master.store, document_of(master, job))] == [4]
+
+
+def test_runs_that_cannot_be_counted_take_no_result_along(master: Master, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = master.submit(2, quorum=1)
+    volunteer = master.volunteer()
+    volunteer.work(2)
+    timed(volunteer, 2)
+    request = volunteer.request(0)
+    with monkeypatch.context() as patched:
+        patched.setattr(Curves, "add", unreachable)
+        with pytest.raises(Unavailable):
+            volunteer.send(request)
+    assert document_of(master, job)["state"] == "completed", "nobody has to find out later that all is there"
+    volunteer.send(request)
+    assert document_of(master, job)["counters"]["returned"] == 2
+
+
+def unreachable(*_: object) -> None:
+    raise Unavailable("MongoDB cannot be reached")
 
 
 def test_nothing_is_told_twice_to_a_session_until_more_is_known(master: Master) -> None:
