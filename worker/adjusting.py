@@ -76,20 +76,22 @@ class Adjusting:
         self._refused = {key: refusal for key, refusal in self._refused.items() if key[0] in there}
         self._no_room = {number: why for number, why in self._no_room.items() if number in there}
 
-    def settled(self, slots: list[SlotNow]) -> None:
-        """Nothing is refused any more where nothing is wanted any more."""
+    def settled(self, slots: list[SlotNow], *, frozen: bool) -> None:
+        """Nothing is refused any more where nothing is wanted any more; `frozen` is what is wanted of all."""
         for slot in slots:
             if slot.planned == slot.wanted and not slot.drifted:
                 self._refused.pop((slot.number, "size"), None)
                 self._no_room.pop(slot.number, None)
+            if slot.frozen == frozen:
+                self._refused.pop((slot.number, "pause"), None)
 
     def do(self, step: Step) -> None:
         """One step; what the engine refuses is remembered and asked for again later."""
         slot = next((slot for slot in self.slots if slot.number == step.number), None)
         if isinstance(step, Open):
             slot = Slot(step.number, self._floor)
-            self.slots.append(slot)
             slot.thread.start()
+            self.slots.append(slot)
         elif slot is None:
             return
         elif isinstance(step, Drain | Keep):
@@ -107,9 +109,9 @@ class Adjusting:
 
     def give_back(self, slot: Slot) -> None:
         """The chunk that runs there ends now; it is nobody's fault."""
-        container = slot.container
-        if slot.held and container and slot.live and container.current_lease:
-            log.info("lease %s: given back, as %s may not go on", slot.held.lease.id, container.name)
+        container, held = slot.container, slot.held
+        if held and container and slot.live and container.current_lease:
+            log.info("lease %s: given back, as %s may not go on", held.lease.id, container.name)
             try:
                 container.cancel()
             except EngineError as error:
@@ -155,7 +157,7 @@ class Adjusting:
         assert container is not None
         assert before is not None
         widest = Size(max(size.cpus, before.cpus), max(size.memory, before.memory), size.scratch)
-        floor.room.take(slot.number, widest, floor.ceiling, share_cpus=floor.shares_cpus)
+        floor.room.take(slot.number, widest, floor.ceiling, share_cpus=floor.shares_cpus, instead=True)
         done = False
         try:
             container.resize(size)

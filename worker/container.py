@@ -149,7 +149,7 @@ class WarmContainer:
         self._sizing.time_is_spoilt()  # the chunk's time holds the pause too
         with self._lock:
             self._paused_at = self._paused_at or time.monotonic()  # somebody else may have let it go on meanwhile
-        self.state = "paused"
+            self.state = "paused"
 
     def _freeze(self) -> None:
         for _ in range(_FREEZES - 1):
@@ -190,7 +190,8 @@ class WarmContainer:
         live = live or Live(task.lease)
         self.current_lease, self._cancelled = task.lease, False
         self._sizing.chunk_begins()
-        self.state = "running"
+        with self._lock:  # it may have been frozen since the chunk was taken
+            self.state = "running" if self._paused_at is None else "paused"
         try:
             outcome = self._set_up(live) or steps.run_all(
                 lambda program, given: self._step(program, given, live),
@@ -241,7 +242,7 @@ class WarmContainer:
     def cancel(self) -> None:
         """Abort what runs now; its Outcome is a failure with reason `refused`. Raises EngineError."""
         self._cancelled = True
-        if self.state == "paused":
+        if self.state == "paused" or self.reading().frozen:
             self._engine.kill(self.id)  # a frozen one would not hear of it before it goes on, which it shall not
         elif self._channel is not None:
             self._channel.kill()

@@ -50,6 +50,7 @@ class Keeper:
         self._memory_waits: list[str] = []
         self._allocation: Allocation | None = None
         self._cancels: set[str] = set()
+        self._lock = threading.Lock()
         self._stopping = False
         self._wake = threading.Event()
         floor.news = self._wake.set
@@ -72,7 +73,8 @@ class Keeper:
 
     def cancel(self, leases: Iterable[str]) -> None:
         """Kill the chunks of these leases where they run."""
-        self._cancels |= set(leases)
+        with self._lock:
+            self._cancels.update(leases)
         self._wake.set()
 
     def stop(self, grace: float, hurry: threading.Event) -> None:
@@ -86,8 +88,8 @@ class Keeper:
         while self._runs() and time.monotonic() < ends and not hurry.wait(0.05):
             pass
         for slot in list(self._adjusting.slots):
-            slot.giving_back = True
-            self.cancel([slot.held.lease.id] if slot.held else [])
+            slot.giving_back, held = True, slot.held
+            self.cancel([held.lease.id] if held else [])
         self._thread.join(_REMOVAL)
 
     def _runs(self) -> bool:
@@ -122,13 +124,16 @@ class Keeper:
             self._tell()
 
     def _cancel(self, objected: frozenset[str]) -> None:
-        held = {slot.held.lease.id: slot for slot in self._adjusting.slots if slot.held}
-        self._cancels |= {lease for lease, slot in held.items() if slot.held and slot.held.lease.job in objected}
-        self._cancels &= held.keys()
-        for lease in self._cancels:
-            container = held[lease].container
-            if container and held[lease].live:
-                log.info("lease %s: cancelled", lease)
+        """A slot may have taken a chunk without holding it yet, so that a lease is asked for until it is not held."""
+        running = [(held.lease, slot) for slot in self._adjusting.slots if (held := slot.held)]
+        with self._lock:
+            self._cancels.update(lease.id for lease, _ in running if lease.job in objected)
+            self._cancels = {lease for lease in self._cancels if self._floor.leases.holds(lease)}
+            cancelled = frozenset(self._cancels)
+        for lease, slot in running:
+            container = slot.container
+            if lease.id in cancelled and container and slot.live:
+                log.info("lease %s: cancelled", lease.id)
                 with contextlib.suppress(EngineError):
                     container.cancel()
 
@@ -144,9 +149,10 @@ class Keeper:
             slot.resting = slot.number in waits
         self._memory_waits = [_waits(slot, now) for slot, now in zip(slots, nows, strict=True) if now.number in waits]
         containers = 0 if self._stopping else allowed.containers
-        for step in steps(containers, wanted.frozen, nows, requeue=allowed.shrink == "requeue"):
+        requeue = allowed.shrink == "requeue" and not self._stopping  # then chunks have their time to end
+        for step in steps(containers, wanted.frozen, nows, requeue=requeue):
             adjusting.do(step)
-        adjusting.settled(nows)
+        adjusting.settled(nows, frozen=wanted.frozen)
         self._floor.divided(served)
         if rested:
             self._floor.leases.wake()
@@ -156,7 +162,8 @@ class Keeper:
         idle: list[int] = []
         computing: list[Computing] = []
         for slot in self._adjusting.slots:
-            held, job = slot.held, self._floor.jobs.get(slot.held.lease.job) if slot.held else None
+            held = slot.held
+            job = self._floor.jobs.get(held.lease.job) if held else None
             if held and job:
                 need, lease = job.order.resources, held.lease
                 computing.append(

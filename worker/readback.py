@@ -18,6 +18,8 @@ from .tasks import Reading, Size
 State = Literal["starting", "idle", "running", "paused", "stopping", "dead"]
 _SHORTEST = 0.2
 """Seconds between two readings that make a rate."""
+_LONGEST = 500
+"""Characters of a list of CPUs that a report takes; a master would not read a longer one at all."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ class ReadBack:
             cpus_used=self._rate(slot.number, container.id, reading.cpu_seconds),
             memory_used=reading.memory_used,
             read_from=reading.source,
-            cpuset=reading.cpuset or "",
+            cpuset=(reading.cpuset or "")[:_LONGEST],
             weight=weight,
         )
 

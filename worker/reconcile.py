@@ -177,7 +177,8 @@ def as_planned(reading: Reading, size: Size) -> bool:
 
 def in_force(reading: Reading, size: Size) -> bool:
     """Whether the limits read from a cgroup hold a container to its size; also where nothing could be read."""
-    if not reading.source:
-        return True
+    gone = reading.cpu_seconds is None and reading.memory_used is None
+    if not reading.source or (gone and reading.cpus_limit is None and reading.memory_limit is None):
+        return True  # one that has ended in the meantime says nothing of the engine
     cpus, memory = reading.cpus_limit, reading.memory_limit
     return cpus is not None and memory is not None and cpus <= size.cpus + _SAME_CPUS and memory <= size.memory_limit

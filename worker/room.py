@@ -22,12 +22,17 @@ class Room:
         self._lock = threading.Lock()
         self._taken: dict[int | str, Size] = {}
 
-    def take(self, key: int | str, size: Size, most: Ceiling, *, share_cpus: bool = False) -> None:
+    def take(
+        self, key: int | str, size: Size, most: Ceiling, *, share_cpus: bool = False, instead: bool = False
+    ) -> None:
         """Hold so much from now on, instead of what the key held. What is not more than before is always had.
 
-        `share_cpus`: containers may use the same CPUs, so that theirs need not add up. Raises NoRoomYet.
+        `share_cpus`: containers may use the same CPUs, so that theirs need not add up. `instead`: only where the key
+        holds something. Raises NoRoomYet.
         """
         with self._lock:
+            if instead and key not in self._taken:
+                raise NoRoomYet("its container has just gone")
             before = self._taken.get(key, Size(0, 0, 0))
             others = [taken for other, taken in self._taken.items() if other != key]
             memory = sum(taken.memory_limit for taken in others) + size.memory_limit
@@ -39,9 +44,10 @@ class Room:
             self._taken[key] = size
 
     def keep(self, key: int | str, size: Size) -> None:
-        """It holds so much, whether or not there is room: that is how it is."""
+        """It holds so much, whether or not there is room: that is how it is; nothing where it has left meanwhile."""
         with self._lock:
-            self._taken[key] = size
+            if key in self._taken:
+                self._taken[key] = size
 
     def leave(self, key: int | str, heir: str = "") -> None:
         """The key holds nothing any more; what it held goes to its `heir`, where there is one."""

@@ -43,8 +43,9 @@ class Sizing:
 
     def _set(self, size: Size) -> None:
         cpuset = size.cpuset
-        if not cpuset and self._cgroup is not None and self._cgroup.read().cpuset != self._every_cpu:
-            cpuset = self._every_cpu  # an engine does not know how to unpin
+        if not cpuset and self._cgroup is not None:
+            now = self._cgroup.read().cpuset or self.size.cpuset  # where it cannot be read: as it was set
+            cpuset = "" if now == self._every_cpu or not now else self._every_cpu  # no engine knows how to unpin
         self._engine.update(self._container, size.cpus, size.memory_limit, cpuset, size.weight)
 
     # --- read back ---

@@ -188,9 +188,11 @@ class Slot:
                     if self.resting or self.leaving:
                         self.floor.news()
         finally:
-            self._drop()
-            self.ended = True
-            self.floor.news()
+            try:
+                self._drop()
+            finally:
+                self.ended = True
+                self.floor.news()
 
     def _useless(self) -> bool:
         """The container's job has ended or is not allowed here any more, or the container has ended."""
@@ -277,7 +279,7 @@ class Slot:
             self.floor.limits_hold = False
             if self.floor.unlimited == "refuse":
                 raise EngineError("its limits on CPU and memory are not in force, as its cgroup says")
-        self.planned, self.live = size, True
+        self.planned, self.live, self.trouble = size, True, ""
         self.floor.news()
         return container
 

@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
@@ -14,6 +15,8 @@ from dockercomp.machine.home import write_private
 from . import settings
 from .limits import Wishes
 
+_LATEST = 4e11
+"""The end of the points in time that can be written as a date, some thousand years away."""
 _UNREAD = (-1, -1, -1)
 """The stamp of no file: `wishes` were read some time before, so that the first look reads again."""
 
@@ -22,7 +25,9 @@ class Control(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the volunteer asks of a running daemon. `until` is seconds since the epoch; None: until resumed."""
 
     paused: bool = False
-    until: float | None = None
+    until: Annotated[float, msgspec.Meta(le=_LATEST)] | None = None
+    unread: str = ""
+    """Why it is not known what is asked, as of a file that another user has written: then nothing is computed."""
 
     def pauses(self, now: float) -> bool:
         return self.paused and (self.until is None or now < self.until)
@@ -35,8 +40,10 @@ def _path(home: Path) -> Path:
 def read_control(home: Path) -> Control:
     try:
         return msgspec.json.decode(_path(home).read_bytes(), type=Control)
-    except (FileNotFoundError, msgspec.DecodeError):
+    except (FileNotFoundError, UnicodeDecodeError, msgspec.DecodeError):
         return Control()
+    except OSError as error:
+        return Control(paused=True, unread=f"{_path(home)} cannot be read: {error.strerror}")
 
 
 def write_control(home: Path, control: Control) -> None:
@@ -57,6 +64,8 @@ class View:
 
     @property
     def why_paused(self) -> str:
+        if self.control.unread:
+            return f"Paused, as {self.control.unread}; `dockercomp-worker resume`, as the worker's own user, goes on."
         until = self.control.until
         at = "" if until is None else f" until {time.strftime('%Y-%m-%d %H:%M', time.localtime(until))}"
         return f"Paused by the volunteer{at}; `dockercomp-worker resume` goes on."

@@ -30,6 +30,9 @@ _SIZE = re.compile(r"^(\d+(?:\.\d+)?)\s*(B|KiB|MiB|GiB|TiB|KB|MB|GB|TB)?$")
 _UNITS = {None: 1, "B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40,
           "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}  # fmt: skip
 
+_LARGEST = 2**53
+"""Bytes; what goes between workers and their master is counted exactly up to there."""
+
 
 class ConfigurationError(ValueError):
     """A line or a value that cannot be used; the message names file, line and the mend."""
@@ -104,7 +107,10 @@ def size(value: str, key: str = "size") -> int:
     match = _SIZE.match(value.strip())
     if match is None:
         raise ConfigurationError(f"{key}={value}: not a size. Write a number and a unit, such as 512MiB or 2GiB.")
-    return int(float(match[1]) * _UNITS[match[2]])
+    found = float(match[1]) * _UNITS[match[2]]
+    if found > _LARGEST:
+        raise ConfigurationError(f"{key}={value}: more than can be counted. Write at most {_LARGEST >> 40}TiB.")
+    return int(found)
 
 
 def number(value: str, key: str, low: float, high: float) -> float:

@@ -1,5 +1,6 @@
 """What the keeper does to a slot's container, on a real engine: also what that refuses, and what it fails at."""
 
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,10 +13,10 @@ from tests.waiting import wait_until
 from worker.adjusting import Adjusting
 from worker.engine import Engine, EngineError
 from worker.leftovers import Leftovers
-from worker.reconcile import Freeze, Resize, Thaw, as_planned
+from worker.reconcile import Freeze, Resize, SlotNow, Thaw, as_planned
 from worker.room import NoRoomYet
 from worker.slots import Slot
-from worker.tasks import Size
+from worker.tasks import Outcome, Size
 
 SIZE = Size(cpus=0.5, memory=64 * MIB, scratch=16 * MIB)
 
@@ -24,7 +25,7 @@ def adjusting(engine: Engine, home: Path, start: Start, now: list[float]) -> tup
     """A slot whose container runs, without a thread of its own."""
     floor = floor_of(engine, home)
     slot = Slot(1, floor, container=start(sh("cat"), size=SIZE), live=True, planned=SIZE)
-    floor.room.keep(1, SIZE)
+    floor.room.take(1, SIZE, floor.ceiling)
     made = Adjusting(floor, clock=lambda: now[0])
     made.slots.append(slot)
     return made, slot
@@ -72,12 +73,35 @@ def test_another_wish_is_tried_at_once_and_all_limits_are_set_and_read(
 
 def test_more_than_the_ceiling_is_not_asked_for(engine: Engine, home: Path, start: Start) -> None:
     made, slot = adjusting(engine, home, start, [100.0])
-    slot.floor.room.keep(2, Size(cpus=0.5, memory=400 * MIB, scratch=0))
+    slot.floor.room.take(2, Size(cpus=0.5, memory=400 * MIB, scratch=0), slot.floor.ceiling)
     made.do(Resize(1, replace(SIZE, memory=200 * MIB)))
     assert slot.planned == SIZE and "not free yet" in made.waits_for_room[1]
     slot.floor.room.leave(2)
     made.do(Resize(1, replace(SIZE, memory=200 * MIB)))
     assert slot.planned == replace(SIZE, memory=200 * MIB) and not made.waits_for_room
+
+
+def test_a_pause_that_was_refused_is_forgotten_once_it_is_not_wanted(engine: Engine, home: Path, start: Start) -> None:
+    made, slot = adjusting(engine, home, start, [100.0])
+    slot.frozen = True  # somebody else let it go on since
+    made.do(Thaw(1))
+    assert "not paused" in made.refusals("pause")[0]
+    made.settled([SlotNow(1, planned=SIZE, wanted=SIZE, frozen=True)], frozen=False)
+    assert made.refusals("pause")
+    made.settled([SlotNow(1, planned=SIZE, wanted=SIZE)], frozen=False)
+    assert not made.refusals("pause")
+
+
+def test_a_chunk_that_comes_into_a_frozen_container_can_be_taken_back(start: Start) -> None:
+    container, done = start(sh("cat"), size=SIZE), list[Outcome]()
+    container.pause()
+    thread = threading.Thread(target=lambda: done.append(container.run(task())), daemon=True)
+    thread.start()
+    wait_until(lambda: container.current_lease != "")
+    wait_until(lambda: container.state == "paused")
+    container.cancel()
+    thread.join(20)
+    assert [outcome.failure.reason for outcome in done if outcome.failure] == ["refused"] and done[0].container_dead
 
 
 class FailsOnce(Engine):

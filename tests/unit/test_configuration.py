@@ -152,7 +152,7 @@ def test_sizes(text: str, size: int) -> None:
     assert configuration.size(text) == size
 
 
-@pytest.mark.parametrize("text", ["", "MiB", "-1MiB", "1 mib", "1e3", "12 PiB"])
+@pytest.mark.parametrize("text", ["", "MiB", "-1MiB", "1 mib", "1e3", "12 PiB", "9000TiB", "9" * 400])
 def test_what_is_no_size(text: str) -> None:
     with pytest.raises(ConfigurationError, match="DC_MEMORY"):
         configuration.size(text, "DC_MEMORY")

@@ -109,6 +109,7 @@ def test_what_cannot_be_read_is_told_from_what_is_otherwise() -> None:
         (Reading(cpus_limit=2.0, memory_limit=100, source="cgroup v2"), False),
         (Reading(cpus_limit=0.5, memory_limit=2**40, source="cgroup v1"), False),
         (Reading(), True),
+        (Reading(source="cgroup v2"), True),  # it was killed just before
     ],
 )
 def test_limits_that_are_not_in_force_are_noticed_by_reading_back(reading: Reading, holds: bool) -> None:

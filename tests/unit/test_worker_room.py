@@ -53,6 +53,17 @@ def test_what_could_not_be_removed_holds_its_room_until_it_is() -> None:
     room.take(1, size(1.5, 512), MOST)
 
 
+def test_one_that_has_left_meanwhile_holds_nothing_by_a_change_that_comes_late() -> None:
+    room = Room()
+    room.take(1, size(1.5, 512), MOST)
+    room.leave(1)
+    room.keep(1, size(1.5, 512))
+    with pytest.raises(NoRoomYet, match="just gone"):
+        room.take(1, size(1.5, 512), MOST, instead=True)
+    assert room.held(1) is None
+    room.take(2, size(1.5, 512), MOST)
+
+
 takes = st.tuples(st.integers(1, 4), st.floats(0.05, 2.5), st.integers(16, 1200), st.booleans())
 
 

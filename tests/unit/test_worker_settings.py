@@ -97,6 +97,17 @@ def test_a_pause_ends_by_itself() -> None:
     assert not Control().pauses(0.0)
 
 
+def test_what_is_asked_by_an_odd_file_stops_nothing_and_one_that_cannot_be_read_pauses(tmp_path: Path) -> None:
+    file = write(tmp_path / "worker/control.json", '{"paused":true,"until":1e300}')
+    assert read_control(tmp_path) == Control()
+    file.write_bytes(b'{"paused":true,"unread":"\xff"}')
+    assert read_control(tmp_path) == Control()
+    file.unlink()
+    file.mkdir()  # to root, too, as a file of another user is to others
+    view = Volunteer(tmp_path, None, Wishes(), {}).look()
+    assert view.paused and "cannot be read" in view.why_paused and "resume" in view.why_paused
+
+
 MACHINE = Machine(hostname="h", cpus=1, memory=1, disk_free=1, platform="linux/amd64")
 CEILING = Ceiling(containers=1, cpus=1, memory=1)
 
