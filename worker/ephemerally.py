@@ -3,19 +3,23 @@
 import fcntl
 import logging
 import os
+import stat
 import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
-from dockercomp.machine.removal import MARKER, Removal
+from dockercomp.machine.removal import MARKER, NotOursError, Removal
 
 from .settings import Settings
 
 log = logging.getLogger(__name__)
 
-_PREFIX, _ALIVE = "dcw-", "alive"
+_PREFIX = "dcw-"
+_MARK = "A worker for one run. Remove it with: DC_HOME=this-folder ./cleanup\n"
+"""In such a folder's marker, and in no other's, so that no other folder is ever taken back by mistake."""
 _LONGEST_PLACE = 40
 """Characters of the folder: the containers' sockets are below it, and a socket's path has at most 107."""
 _KEPT = ("DC_TLS_PIN", "DC_DOCKER_HOST", "DC_ROOTLESS")
@@ -28,11 +32,9 @@ def run(settings: Settings, work: Callable[[Settings], int], environ: Mapping[st
     What an ephemeral worker of this user left here that was killed is taken back first.
     """
     place = _place(environ)
-    for left in _left_behind(place):
-        _take_back(left)
+    _clear(place)
     home = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=place))
-    alive = _hold(home)
-    (home / MARKER).write_text("A worker for one run. Remove it with: DC_HOME=this-folder ./cleanup\n")
+    alive = _mark(home)
     kept = dict(zip(_KEPT, (settings.tls_pin, settings.docker_host, "yes" if settings.rootless else ""), strict=True))
     lines = [f"{key}='{value}'\n" for key, value in kept.items() if value]
     (home / "configuration").write_text("".join(lines))
@@ -51,28 +53,46 @@ def _place(environ: Mapping[str, str]) -> Path:
     return place if place.is_dir() and len(str(place)) <= _LONGEST_PLACE else Path("/tmp")  # noqa: S108
 
 
-def _left_behind(place: Path) -> list[Path]:
-    """Folders of such workers of ours that do not run any more."""
-    mine = [home for home in place.glob(f"{_PREFIX}*") if home.is_dir() and home.stat().st_uid == os.geteuid()]
-    return [home for home in mine if (home / MARKER).is_file() and not _is_held(home)]
+def _clear(place: Path) -> None:
+    """Take back what such workers of ours left here that do not run any more. Several may do so at once."""
+    for home in sorted(place.glob(f"{_PREFIX}*")):
+        left = _left_behind(home)
+        if left is not None:
+            with left, suppress(NotOursError):
+                _take_back(home)
 
 
-def _hold(home: Path) -> IO[str]:
-    """Held while this process lives, and before the folder is marked: several may start here at once."""
-    file = (home / _ALIVE).open("w")
+def _mark(home: Path) -> IO[str]:
+    """The marker, which is held while this process lives, from before it can be seen: several may start here at once.
+
+    It is the last file to go, so that what is being taken back is held to its end, too.
+    """
+    fresh = home / f"{MARKER}.new"
+    file = fresh.open("w")
     fcntl.flock(file, fcntl.LOCK_EX)
+    file.write(_MARK)
+    file.flush()
+    fresh.replace(home / MARKER)
     return file
 
 
-def _is_held(home: Path) -> bool:
+def _left_behind(home: Path) -> IO[str] | None:
+    """The marker, held, if the folder is one of ours that nobody holds; else None."""
     try:
-        with (home / _ALIVE).open() as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
+        found = home.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+            return None
+        file = os.fdopen(os.open(home / MARKER, os.O_RDWR | os.O_NOFOLLOW), "r+")
     except OSError:
+        return None
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if file.read() == _MARK:
+            return file
+    except (OSError, UnicodeDecodeError):
         pass
-    return False
+    file.close()
+    return None
 
 
 def _take_back(home: Path) -> bool:
