@@ -78,7 +78,7 @@ class Looking:
             disk_over=bool(allowed.disk) and self._house.disk.used() > allowed.disk,
         )
         found = parts.reports(facts)
-        unread = "" if facts.seen else "No container runs now, so nothing could be read back."
+        unread = "" if facts.seen else parts.NOTHING_TO_READ
         refused = [f"The engine refused: {words}." for words in (*facts.refused_sizes, *facts.refused_pauses)]
         return AppliedAllocation(
             version=allowed.version,

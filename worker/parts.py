@@ -11,7 +11,7 @@ from .limits import MIB, Clipped
 from .reconcile import compared
 from .tasks import Reading, Size
 
-_UNREAD = "No container runs now, so there is nothing to read back."
+NOTHING_TO_READ = "No container runs now, so there is nothing to read back."
 _CLOSE = 0.01
 
 
@@ -94,7 +94,9 @@ def _containers(facts: Facts) -> PartReport:
         return _report(facts, "containers", "waiting", actual, f"{ends}{paused}.")
     there = sum(1 for seen in facts.seen if seen.reading.source and seen.reading.memory_used is not None)
     if not facts.seen or there < len(facts.seen):
-        return _report(facts, "containers", "applied", actual, _UNREAD if facts.slots and not facts.seen else "")
+        return _report(
+            facts, "containers", "applied", actual, NOTHING_TO_READ if facts.slots and not facts.seen else ""
+        )
     idle = facts.slots - len(facts.seen)
     rest = f"{idle} of them start with their first chunk." if idle > 0 else ""
     return _report(facts, "containers", "verified", actual, rest)
@@ -149,7 +151,7 @@ def _limit(facts: Facts, part: Part, actual: str, waits: Sequence[str] = ()) -> 
     if waits:
         return _report(facts, part, "waiting", actual, *waits)
     if not verdicts:
-        return _report(facts, part, "applied", actual, _UNREAD)
+        return _report(facts, part, "applied", actual, NOTHING_TO_READ)
     unread = [name for name, same in verdicts.items() if same is None]
     if unread:
         said = f"The control group of {', '.join(unread)} cannot be read here, so it cannot be verified."

@@ -39,7 +39,7 @@ def of_client(services: Services, client: Document) -> Part:
 
     def found() -> dict[str, Any]:
         series = series_of(services.store, client, services.store.duties.read_now() - _DAY_S)
-        titles = loads.TITLES if series.samples else {}
+        titles = loads.TITLES if len(series.samples) > 1 else {}
         plots = [{"show": show, "title": titles[show], "summary": loads.summary(series, show)} for show in titles]
         return {"client": client, "series": series, "plots": plots}
 

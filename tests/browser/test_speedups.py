@@ -80,7 +80,9 @@ def test_a_clients_page_shows_how_busy_it_was(
 ) -> None:
     volunteer = worker()
     volunteer.sync(load=1.25)
-    Sampling(store, silent_after_s=600).round(store.duties.now())
+    sampling, now = Sampling(store, silent_after_s=600), store.duties.now()
+    for ago in (60, 0):
+        sampling.round(now - ago)
     page = as_person().open(f"/clients/{volunteer.id}")
     panel = page.get_by_role("region", name="How busy it is")
     image = panel.get_by_role("img", name="How busy its CPUs are")
