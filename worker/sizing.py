@@ -27,9 +27,11 @@ class Sizing:
     def attach(self, container: str) -> None:
         """The container runs now. Raises EngineError."""
         self._container, self._cgroup = container, cgroup_paths(self._engine.pid(container))
-        self._every_cpu = cpu_list.written(cpu_list.online())
-        if not self.size.cpuset:  # what it has now is all that there is: an engine may itself have fewer
-            self._every_cpu = self._cgroup.read().cpuset or self._every_cpu
+        # An engine may have fewer than the machine: what an unpinned one has, or the group around it, is all.
+        around = self._cgroup
+        if self.size.cpuset and around.cpuset:
+            around = replace(around, cpuset=around.cpuset.parent)
+        self._every_cpu = around.read().cpuset or cpu_list.written(cpu_list.online())
 
     def resize(self, size: Size) -> None:
         """Give it other limits, but the scratch that it has, which cannot change; the same ones are set again. Raises
