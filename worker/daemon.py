@@ -1,5 +1,6 @@
 """The worker daemon: all the wiring, its start and its end."""
 
+import contextlib
 import logging
 import os
 import shutil
@@ -50,7 +51,7 @@ from .pinning import Pins
 from .registry import Registries
 from .settings import Settings
 from .slots import Container, Floor
-from .stint import ENDLESS, Stint
+from .stint import ENDLESS, Standstill, Stint
 from .surroundings import Lookout
 from .sync_loop import Fatal, Parts, SyncLoop
 from .tasks import EngineFacts, Size
@@ -104,6 +105,7 @@ def run(settings: Settings, grace: float = GRACE, stint: Stint = ENDLESS) -> int
             return Daemon(settings, stop, grace, stint).run()
         except GivenUp as given_up:
             if stop.asked.is_set() or not stint.bounded:
+                _say(settings.home, status.Status(state="stopped", sentence="Stopped.", master=settings.url))
                 return 0
             log.error("gave up: %s", given_up.__cause__)
             sentence = f"Gave up within its time: {given_up.__cause__}"
@@ -119,7 +121,7 @@ class Daemon:
     def __init__(self, settings: Settings, stop: Stop, grace: float, stint: Stint) -> None:
         self._settings, self._stop, self._grace, self._stint = settings, stop, grace, stint
         self._lending: Lending
-        self._why_over, self._alone = "", False
+        self._why_over, self._alone, self._unserved = "", False, False
         self._told: status.Status | None = None
         self._began = time.monotonic()
         self._home = settings.home
@@ -152,15 +154,28 @@ class Daemon:
         return self._end()
 
     def _is_over(self) -> bool:
-        """Whether the stint is, or has waited for its master for too long."""
+        """Whether the stint is, or has waited for its master, or for Docker, for too long."""
         if not self._stint.bounded:
             return False
         silent = time.monotonic() - self._loop.line.heard
         self._alone = bool(self._loop.line.offline) and silent > self._stint.patience
-        self._why_over = (
-            f"The master has not answered for {silent:.0f} s." if self._alone else self._stint.over(self._loop.now())
-        )
+        self._unserved = self._engine_silent() > self._stint.patience
+        if self._alone:
+            self._why_over = f"The master has not answered for {silent:.0f} s."
+        elif self._unserved:
+            self._why_over = f"Docker has not answered for {self._engine_silent():.0f} s."
+        else:
+            self._why_over = self._stint.over(self._loop.now())
         return bool(self._why_over)
+
+    def _engine_silent(self) -> float:
+        """Seconds without an answer of Docker; asked once more before a stint gives up, as idle slots do not ask."""
+        lost = self._engine.lost
+        if lost is not None and time.monotonic() - lost > self._stint.patience:
+            with contextlib.suppress(EngineError):
+                self._engine.ours()
+            lost = self._engine.lost
+        return 0.0 if lost is None else time.monotonic() - lost
 
     def _wire(self, facts: EngineFacts, ceiling: Ceiling, who: Identity, master: MasterClient) -> None:
         leases, jobs, times = Leases(), Jobs(), ChunkTimes()
@@ -284,7 +299,7 @@ class Daemon:
     def _end(self) -> int:
         """Give everything back, remove the containers, bring every result, say good-bye."""
         fatal, offline, began = self._loop.fatal, bool(self._loop.line.offline), time.monotonic()
-        grace = 0.0 if fatal or self._alone else min(self._grace, self._stint.to_end / 2)
+        grace = 0.0 if fatal or self._alone or self._unserved else min(self._grace, self._stint.to_end / 2)
         if fatal is None:
             log.info("stopping%s: running chunks get %g s", f" ({self._why_over})" if self._why_over else "", grace)
         self._loop.quiesce()
@@ -302,11 +317,13 @@ class Daemon:
 
     def _deliver(self, grace: float) -> None:
         """Go on syncing and uploading until every result is settled: for `grace` seconds once told to stop, else until
-        the stint's end, or for as long as its patience lasts."""
-        budget = grace if self._stop.asked.is_set() else min(self._stint.to_end, self._stint.patience)
-        ends, leases = time.monotonic() + budget, self._parts.leases
+        the stint's end, or until nothing has moved for as long as its patience lasts."""
+        ends = time.monotonic() + (grace if self._stop.asked.is_set() else self._stint.to_end)
+        leases, outputs, standstill = self._parts.leases, self._parts.outputs, Standstill(self._stint.patience)
         self._loop.hasten()
-        while leases.undelivered() and self._loop.fatal is None and time.monotonic() < ends:
+        while (left := leases.undelivered()) and self._loop.fatal is None and time.monotonic() < ends:
+            if standstill.holds((left, outputs.brought)):
+                return
             if self._stop.asked.is_set():
                 ends = min(ends, time.monotonic() + grace) if not self._stop.hurry.is_set() else 0.0
             with leases.changed:
@@ -320,7 +337,7 @@ class Daemon:
             why += f" The results of {lost} chunks could not be brought to the master, which gives them to others."
         log.info("stopped; the master %s. %s", "knows" if heard else "was not reached, it will notice", why)
         _say(self._home, status.Status(state="stopped", sentence=why, master=self._settings.url))
-        return EXIT_TEMPORARY if self._stint.bounded and (lost or self._alone) else 0
+        return EXIT_TEMPORARY if self._stint.bounded and (lost or self._alone or self._unserved) else 0
 
     # --- the status ---
 

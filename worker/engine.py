@@ -9,6 +9,7 @@ EngineError               the engine refused, or failed at, what was asked
 import http.client
 import json
 import threading
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -107,6 +108,8 @@ class Engine:
         self._address = self._host
         self._client: APIClient | None = None
         self._lock = threading.Lock()
+        self.lost: float | None = None
+        """Since when no engine answers, on the monotonic clock, as far as it was asked; None: it does."""
 
     # --- the engine ---
 
@@ -343,6 +346,7 @@ class Engine:
                     yield client
                 finally:
                     client.close()
+            self.lost = None
         except EngineError:
             raise
         except ImageNotFound as error:
@@ -352,6 +356,7 @@ class Engine:
             raise (ImageMissing if missing else EngineError)(f"could not {what}: {_explained(error)}") from error
         except _LOST as error:
             self.close()
+            self.lost = self.lost or time.monotonic()
             raise EngineUnavailable(why_unreachable(error, self._address)) from error
 
     def _connected(self) -> APIClient:

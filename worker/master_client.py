@@ -55,8 +55,9 @@ class MasterClient:
     def image_parts(self, job: str) -> Iterator[bytes]:
         return self._patient().read_parts("job_image", job=job)
 
-    def upload(self, digest: str, size: int, source: IO[bytes]) -> None:
-        self._patient().upload(digest, size, source, awaited=True)
+    def upload(self, digest: str, size: int, source: IO[bytes], told: Callable[[int], None]) -> None:
+        """`told` gets the bytes that each part brought."""
+        self._patient().upload(digest, size, source, told, awaited=True)
 
     def clock_offset(self) -> float:
         """Seconds that this machine's clock is ahead of the master's, to about a second."""

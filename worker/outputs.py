@@ -25,6 +25,8 @@ class Outputs:
         self._master, self._leases = master, leases
         self._parcels: queue.SimpleQueue[Parcel | None] = queue.SimpleQueue()
         self._stop = threading.Event()
+        self.brought = 0
+        """Bytes that the master has got; more of them show that an upload goes on."""
 
     def start(self) -> None:
         threading.Thread(target=self._loop, name="upload", daemon=True).start()
@@ -41,8 +43,11 @@ class Outputs:
         """The same at once, in the caller's thread. Raises DockercompError, OSError."""
         report, payload = parcel
         with payload.open("rb") if isinstance(payload, Path) else io.BytesIO(payload) as file:
-            self._master.upload(report.digest, report.size, file)
+            self._master.upload(report.digest, report.size, file, self._told)
         self._leases.uploaded(report.lease)
+
+    def _told(self, size: int) -> None:
+        self.brought += size
 
     def _loop(self) -> None:
         while (parcel := self._parcels.get()) is not None and not self._stop.is_set():

@@ -19,6 +19,7 @@ CAREFUL = 1.25
 PATIENCE_S = 300.0
 """Without an answer of the master, or of Docker, after which a stint gives up."""
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_LONGEST_S = 3660 * 86400.0
 _SPAN = re.compile(r"((?:\d+(?:\.\d+)?[smhd])+|\d+(?:\.\d+)?)")
 _CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?")
 
@@ -51,7 +52,10 @@ def _span(text: str) -> float:
     if match is None:
         raise BadTime(f"{text} is not a span of time; write such as {text[0]}2h, {text[0]}90m or {text[0]}120")
     parts = re.findall(r"(\d+(?:\.\d+)?)([smhd]?)", match[1])
-    return sum(float(number) * _UNITS[unit or "s"] for number, unit in parts)
+    seconds = sum(float(number) * _UNITS[unit or "s"] for number, unit in parts)
+    if seconds > _LONGEST_S:
+        raise BadTime(f"{text} is longer than ten years")
+    return seconds
 
 
 def _batch_end(text: str, now: datetime, environ: Mapping[str, str]) -> datetime:
@@ -139,6 +143,22 @@ class Stint:
         if not now.running and not self._fits_some(now):
             return "No chunk would end in the time that is left."
         return ""
+
+
+@dataclass
+class Standstill:
+    """Whether nothing has moved for longer than `patience` seconds."""
+
+    patience: float
+    clock: Callable[[], float] = time.monotonic
+    _seen: object = None
+    _since: float = 0.0
+
+    def holds(self, seen: object) -> bool:
+        """`seen` is what would be another if something had moved since the last look."""
+        if seen != self._seen:
+            self._seen, self._since = seen, self.clock()
+        return self.clock() - self._since > self.patience
 
 
 ENDLESS = Stint()

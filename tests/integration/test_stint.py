@@ -1,12 +1,18 @@
 """`dockercomp-worker run` with an end, as a process with real containers, against a fake master on loopback."""
 
+import contextlib
+import os
 import signal
+import socket
+import socketserver
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from dockercomp.machine import docker_host
 from dockercomp.protocol import messages as m
 from dockercomp.protocol.errors import Unavailable
 from dockercomp.protocol.orders import ImagePin
@@ -83,6 +89,47 @@ def test_a_master_that_goes_away_is_not_waited_for_forever(master: FakeMaster, w
     master.refuse = Unavailable("on its way down")
     assert process.wait(_BOUND) == 75
     assert "The master has not answered for" in worker.log() and worker.containers() == []
+
+
+def test_an_engine_that_goes_away_is_not_waited_for_forever(master: FakeMaster, worker: Worker, pin: ImagePin) -> None:
+    address = docker_host.find(worker.home, os.environ).removeprefix("unix://")
+    with socketserver.ThreadingUnixStreamServer(str(worker.home / "d"), _Through) as server:
+        server.daemon_threads = True
+        server.address, server.opened = address, []  # type: ignore[attr-defined]
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        worker.env |= {"DC_DOCKER_HOST": f"unix://{worker.home / 'd'}"}
+        give(master, pin, "sleep", "600", chunks=1)
+        process = worker.start("--until", "+1h", "--patience", "1")
+        master.until(lambda: [each.state for each in master.last.containers] == ["running"])
+        server.shutdown()
+        server.server_close()
+        (worker.home / "d").unlink()
+        for each in server.opened:  # type: ignore[attr-defined]
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+    master.allocation = m.Allocation(version=2, containers=1, cpus=0.25, memory=128 * MIB)
+    assert process.wait(_BOUND) == 75
+    assert "Docker has not answered for" in worker.log() and not master.leased
+
+
+class _Through(socketserver.BaseRequestHandler):
+    """A way to the engine that can be cut."""
+
+    def handle(self) -> None:
+        with socket.socket(socket.AF_UNIX) as far, contextlib.suppress(OSError):
+            far.connect(self.server.address)  # type: ignore[attr-defined]
+            self.server.opened += [self.request, far]  # type: ignore[attr-defined]
+            back = threading.Thread(target=_pump, args=(far, self.request), daemon=True)
+            back.start()
+            _pump(self.request, far)
+            back.join()
+
+
+def _pump(source: socket.socket, target: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while data := source.recv(2**16):
+            target.sendall(data)
+        target.shutdown(socket.SHUT_WR)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from dockercomp.protocol.messages import SYNC_LIMIT
 from worker.pace import Load, want
-from worker.stint import CAREFUL, ENDLESS, RESERVE_S, BadTime, Now, Stint, parse_until
+from worker.stint import CAREFUL, ENDLESS, RESERVE_S, BadTime, Now, Standstill, Stint, parse_until
 
 ZONE = timezone(timedelta(hours=2))
 NOW = datetime(2026, 11, 22, 15, 30, tzinfo=ZONE)
@@ -51,6 +51,23 @@ def test_an_end_may_be_named_in_the_ways_that_batch_systems_know(text: str, seco
 def test_what_names_no_end_is_refused_with_what_to_write(text: str, why: str) -> None:
     with pytest.raises(BadTime, match=why):
         parse_until(text, NOW, ENDS)
+
+
+@pytest.mark.parametrize("text", ["+99999999999d", "-99999999999d", f"+{'9' * 400}"])
+def test_a_span_that_no_calendar_holds_is_refused(text: str) -> None:
+    with pytest.raises(BadTime, match="longer than ten years"):
+        parse_until(text, NOW, ENDS)
+
+
+def test_what_moves_slowly_is_waited_for_and_what_stands_still_is_not() -> None:
+    now = 0.0
+    standstill = Standstill(10.0, lambda: now)
+    for left, brought in ((2, 0), (2, 100), (2, 200), (1, 200)):
+        assert not standstill.holds((left, brought))
+        now += 9.0
+    assert not standstill.holds((1, 200))
+    now += 2.0
+    assert standstill.holds((1, 200))
 
 
 def test_outside_of_slurm_there_is_no_end_to_count_from() -> None:
