@@ -121,6 +121,7 @@ class Daemon:
     def __init__(self, settings: Settings, stop: Stop, grace: float, stint: Stint) -> None:
         self._settings, self._stop, self._grace, self._stint = settings, stop, grace, stint
         self._lending: Lending
+        self._hook: Hook
         self._why_over, self._alone, self._unserved = "", False, False
         self._told: status.Status | None = None
         self._began = time.monotonic()
@@ -180,7 +181,8 @@ class Daemon:
     def _wire(self, facts: EngineFacts, ceiling: Ceiling, who: Identity, master: MasterClient) -> None:
         leases, jobs, times = Leases(), Jobs(), ChunkTimes()
         jobs.fits = lambda job: self._stint.fits(times.expect([job]))
-        house = House(self._disk, self._ledger, Lookout(), Hook(self._told_to_hook), self._lending)
+        self._hook = Hook(self._told_to_hook)
+        house = House(self._disk, self._ledger, Lookout(), self._hook, self._lending)
         registries = Registries(self._settings.registry_auth, self._settings.fetch, self._ledger)
         images = ImageStore(self._engine, self._home, self._disk, registries)
         images.needed = jobs.images
@@ -305,6 +307,7 @@ class Daemon:
         self._loop.quiesce()
         self._parts.inputs.stop()
         self._keeper.stop(grace, self._stop.hurry)
+        self._hook.end()
         self._outbound.remove()
         if fatal is None and not self._alone and not (offline and not self._stint.bounded):
             self._deliver(max(_LAST_SYNC, grace - (time.monotonic() - began)))

@@ -5,6 +5,7 @@ does not allow either: a program that is missing, unsafe, or takes too long paus
 """
 
 import contextlib
+import errno
 import os
 import selectors
 import signal
@@ -12,7 +13,7 @@ import stat
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,6 +25,10 @@ _READ = 4096
 """Bytes of output that are looked at; the rest is let go by."""
 _LOOK_S = 0.2
 """Until it is seen that a hook has ended whose output somebody still holds open."""
+_MOST_LINKS = 40
+"""That may follow each other on the way to a hook, as for the kernel."""
+_END_S = 2.0
+"""For ending a hook when the worker ends."""
 _KEPT = ("PATH", "HOME", "LANG", "TZ", "USER", "TMPDIR")
 """What a hook gets of our environment: the enrolment token is none of its business."""
 
@@ -32,8 +37,9 @@ class Unusable(ValueError):
     """This program is not run; the message, after its path, says why and the way out."""
 
 
-def ask(path: str, state: Mapping[str, str], timeout_s: float = TIMEOUT_S) -> str:
-    """Runs the hook; why not to work, empty where it may. `state` is added to its environment."""
+def ask(path: str, state: Mapping[str, str], timeout_s: float = TIMEOUT_S, stop: threading.Event | None = None) -> str:
+    """Runs the hook; why not to work, empty where it may. `state` is added to its environment; `stop` ends it early."""
+    stop = stop or threading.Event()
     environ = {key: os.environ[key] for key in _KEPT if key in os.environ} | dict(state)
     try:
         process = subprocess.Popen(
@@ -51,8 +57,8 @@ def ask(path: str, state: Mapping[str, str], timeout_s: float = TIMEOUT_S) -> st
         return f"DC_HOOK={path} cannot be run: {error.strerror}; mend it, or take it out of the configuration"
     ends = time.monotonic() + timeout_s
     try:
-        said = _first_line(process, ends)
-        code = process.wait(max(0.0, ends - time.monotonic()))
+        said = _first_line(process, ends, stop)
+        code = process.wait(0.0 if stop.is_set() else max(0.0, ends - time.monotonic()))
     except subprocess.TimeoutExpired:
         return f"DC_HOOK={path} took longer than {timeout_s:g} s and counts as no; make it quicker, or take it out"
     finally:
@@ -65,36 +71,49 @@ def ask(path: str, state: Mapping[str, str], timeout_s: float = TIMEOUT_S) -> st
 def checked(path: Path) -> Path:
     """The program itself, behind all links. Raises Unusable where somebody else than we (or root) could change it."""
     try:
-        program = path.resolve(strict=True)
-        places = [program, *program.parents]
-        facts = [place.stat() for place in places]
+        program, facts = path.resolve(strict=True), [(place, place.lstat()) for place in _way(path)]
     except (OSError, RuntimeError) as error:
         why = error.strerror if isinstance(error, OSError) else str(error)
         raise Unusable(f"cannot be used: {why}; mend the path, or take it out of the configuration") from error
-    if not stat.S_ISREG(facts[0].st_mode) or not os.access(program, os.X_OK):
+    if not stat.S_ISREG(program.stat().st_mode) or not os.access(program, os.X_OK):
         raise Unusable("is not a program: chmod +x it, or take it out of the configuration")
-    for place, found in zip(places, facts, strict=True):
+    for place, found in facts:
         if _others_change(found):
             owner = "root" if os.geteuid() == 0 else "you or root"
             raise Unusable(f"is not run: {place} must belong to {owner} and be writable by nobody else (chmod go-w)")
     return program
 
 
+def _way(path: Path) -> Iterator[Path]:
+    """The program with every folder and link on the way: who may change one of them chooses what is run."""
+    for _ in range(_MOST_LINKS):
+        places = [*reversed(path.parents), path]
+        link = next((place for place in places if place.is_symlink()), None)
+        if link is None:
+            yield from places
+            return
+        yield from places[: places.index(link) + 1]
+        path = link.parent / link.readlink() / path.relative_to(link)
+    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+
+
 def _others_change(found: os.stat_result) -> bool:
     """Whether others than we and root may write there; in a folder such as /tmp nobody replaces another's file."""
     me = os.geteuid()
+    if stat.S_ISLNK(found.st_mode):
+        return found.st_uid not in (0, me)
     writable = found.st_mode & (stat.S_IWOTH | (stat.S_IWGRP if me == 0 or found.st_gid != os.getegid() else 0))
     sticky = stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_ISVTX
     return found.st_uid not in (0, me) or bool(writable and not sticky)
 
 
-def _first_line(process: "subprocess.Popen[bytes]", ends: float) -> str:
-    """What it says, read until it ends or its time does."""
+def _first_line(process: "subprocess.Popen[bytes]", ends: float, stop: threading.Event) -> str:
+    """What it says, read until it ends, its time does, or it is stopped."""
     assert process.stdout is not None
     output = b""
     with selectors.DefaultSelector() as selector:
         selector.register(process.stdout, selectors.EVENT_READ)
-        while (left := ends - time.monotonic()) > 0:
+        while (left := ends - time.monotonic()) > 0 and not stop.is_set():
             if selector.select(min(left, _LOOK_S)):
                 part = os.read(process.stdout.fileno(), _READ)
                 if not part:
@@ -127,6 +146,7 @@ class Hook:
     _answer: tuple[str, str] = ("", "")
     """The path that was asked, and what it answered."""
     _wake: threading.Event = field(default_factory=threading.Event)
+    _stop: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
 
     def follow(self, path: str) -> None:
@@ -138,6 +158,13 @@ class Hook:
             self._thread = threading.Thread(target=self._loop, name="hook", daemon=True)
             self._thread.start()
 
+    def end(self) -> None:
+        """Ask no more; a hook that runs is ended, so that it does not outlive the worker."""
+        self._stop.set()
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join(_END_S)
+
     @property
     def why(self) -> str:
         """Why not to work; empty where the hook allows it, or there is none."""
@@ -147,9 +174,11 @@ class Hook:
         return answer if asked == path else f"asks DC_HOOK={path} whether it may work"
 
     def _loop(self) -> None:
-        while True:
+        while not self._stop.is_set():
             self._wake.clear()
             path = self._path
             if path:
-                self._answer = (path, ask(path, self.state(), self.timeout_s))
+                self._answer = (path, ask(path, self.state(), self.timeout_s, self._stop))
+            if self._stop.is_set():
+                return
             self._wake.wait(self.every_s if path == self._path else 0.0)

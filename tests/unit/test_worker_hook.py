@@ -91,11 +91,35 @@ def test_as_root_only_what_none_but_root_can_change_is_run(tmp_path: Path) -> No
     assert str(tmp_path) in ask(str(path), {})
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_as_root_nobody_else_chooses_by_a_link_what_is_run(tmp_path: Path) -> None:
+    path = program(tmp_path, "exit 0")
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    (theirs / "link").symlink_to(path)
+    ours = tmp_path / "ours"
+    ours.symlink_to(theirs / "link")
+    assert ask(str(ours), {}) == "", "links of root's own are followed"
+    os.chown(theirs, 65534, 65534)
+    assert f"{theirs} must belong to root" in ask(str(ours), {})
+    os.chown(theirs, 0, 0)
+    os.chown(theirs / "link", 65534, 65534, follow_symlinks=False)
+    assert "link must belong to root" in ask(str(ours), {})
+
+
+def test_a_hook_does_not_outlive_the_worker(tmp_path: Path) -> None:
+    asking = Hook()
+    asking.follow(str(program(tmp_path, f"echo $$ >{tmp_path}/new; mv {tmp_path}/new {tmp_path}/pid; exec sleep 1000")))
+    wait_until((tmp_path / "pid").exists)
+    asking.end()
+    wait_until(lambda: _gone(int((tmp_path / "pid").read_text())))
+
+
 @pytest.fixture
 def asking(tmp_path: Path) -> Iterator[Hook]:
     found = Hook(lambda: {"DC_HOME": str(tmp_path)}, every_s=0.05)
     yield found
-    found.follow("")
+    found.end()
 
 
 def test_the_answer_is_followed_and_no_answer_yet_is_no_leave(tmp_path: Path, asking: Hook) -> None:
