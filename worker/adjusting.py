@@ -17,6 +17,8 @@ log = logging.getLogger(__name__)
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 """Seconds until the engine is asked again for what it refused: doubling from the first to the longest."""
+ENOUGH = 3
+"""Times that the engine is asked again, before a container that is above the ceiling ends instead."""
 TOLD_S = 60.0
 """For so long it is told what was put right."""
 
@@ -49,6 +51,16 @@ class Adjusting:
     def refusals(self, kind: Kind) -> list[str]:
         """The engine's own words on what it does not do, each with its container."""
         return [f"{r.container}: {r.words}" for (_, of), r in sorted(self._refused.items()) if of == kind]
+
+    def unshrunk(self) -> list[int]:
+        """The slots whose containers should have less, which the engine has refused again and again."""
+        planned = {slot.number: slot.planned for slot in self.slots}
+        return [
+            number
+            for (number, _), refusal in self._refused.items()
+            if refusal.tries >= ENOUGH and isinstance(step := refusal.wanted, Resize) and (has := planned.get(number))
+            if step.size.cpus < has.cpus or step.size.memory_limit < has.memory_limit
+        ]
 
     @property
     def waits_for_room(self) -> Mapping[int, str]:

@@ -14,10 +14,11 @@ from .division import Computing, Division
 from .engine import EngineError
 from .following import Following, Wanted
 from .house import House
+from .jobs import Job
 from .limits import MIB, TooSmall, Wishes
 from .looking import Looking
 from .picture import Picture
-from .reconcile import SlotNow, kindly, steps
+from .reconcile import End, SlotNow, kindly, steps
 from .slots import Floor, Slot
 from .volunteer import Volunteer
 
@@ -152,6 +153,9 @@ class Keeper:
         requeue = allowed.shrink == "requeue" and not self._stopping  # then chunks have their time to end
         for step in steps(containers, wanted.frozen, nows, requeue=requeue):
             adjusting.do(step)
+        if self._floor.room.above(wanted.ceiling, share_cpus=self._floor.shares_cpus):
+            for number in adjusting.unshrunk():
+                adjusting.do(End(number))
         adjusting.settled(nows, frozen=wanted.frozen)
         self._floor.divided(served)
         if rested:
@@ -163,7 +167,7 @@ class Keeper:
         computing: list[Computing] = []
         for slot in self._adjusting.slots:
             held = slot.held
-            job = self._floor.jobs.get(held.lease.job) if held else None
+            job = self._job(slot, held.lease.job) if held else None
             if held and job:
                 need, lease = job.order.resources, held.lease
                 computing.append(
@@ -183,10 +187,15 @@ class Keeper:
         self._floor.shares = self._division.shares(allowed, self._floor.ceiling, idle, computing)
         return frozenset(each.chunk for each in computing)
 
+    def _job(self, slot: Slot, name: str) -> Job | None:
+        """Also where it is refused by now: what still runs of it is paused and limited like the others."""
+        own = slot.job
+        return own if own and own.order.job == name else self._floor.jobs.get(name)
+
     def _now(self, slot: Slot) -> SlotNow:
         container, planned = slot.container, slot.planned
         now = SlotNow(slot.number, busy=slot.held is not None, draining=slot.leaving)
-        job = self._floor.jobs.get(container.job) if container and slot.live else None
+        job = self._job(slot, container.job) if container and slot.live else None
         if job is None or container is None or planned is None:
             return now
         now = replace(now, planned=planned, frozen=slot.frozen, drifted=slot.number in self._looking.drifted)

@@ -69,7 +69,7 @@ class ReadBack:
         return ""
 
     def _report(self, slot: Slot, container: Container, reading: Reading, jobs: Jobs, *, dead: bool) -> ContainerReport:
-        planned, held, job = slot.planned, slot.held, jobs.get(container.job)
+        planned, held, job = slot.planned, slot.held, slot.job or jobs.get(container.job)
         weight = reading.weight
         if weight is not None and planned and cpu_weight.same(weight, planned.weight):
             weight = float(planned.weight)

@@ -43,6 +43,14 @@ class Room:
                 raise NoRoomYet(f"{size.cpus:.3g} CPUs are not free yet of the {most.cpus:.3g} allowed")
             self._taken[key] = size
 
+    def above(self, most: Ceiling, *, share_cpus: bool = False) -> bool:
+        """Whether all together hold more than that, as where a ceiling was lowered."""
+        with self._lock:
+            taken = list(self._taken.values())
+        cpus = 0.0 if share_cpus else sum(size.cpus for size in taken)
+        memory = sum(size.memory_limit for size in taken)
+        return memory > most.memory + _PAGES or cpus > most.cpus + (len(taken) + 1) * ROUNDING
+
     def keep(self, key: int | str, size: Size) -> None:
         """It holds so much, whether or not there is room: that is how it is; nothing where it has left meanwhile."""
         with self._lock:

@@ -149,6 +149,8 @@ class Slot:
     number: int
     floor: Floor
     container: Container | None = None
+    job: Job | None = None
+    """The container's, also after it was refused or has ended, while its last chunk runs."""
     live: bool = False
     """The container has started: it may be resized, paused and read."""
     planned: Size | None = None
@@ -273,7 +275,8 @@ class Slot:
         self._drop()
         size = self.floor.size_for(self.number, job.order)
         self.floor.room.take(self.number, size, self.floor.ceiling, share_cpus=self.floor.shares_cpus)
-        container = self.container = self.floor.make(job, self.number, size)
+        self.job, container = job, self.floor.make(job, self.number, size)
+        self.container = container
         container.start()
         if not in_force(container.reading(), size):
             self.floor.limits_hold = False
@@ -344,7 +347,7 @@ class Slot:
             except EngineError as error:
                 heir = container.id
                 self.floor.leftovers.add(container.id, container.name, str(error))
-        self.container = None
+        self.container = self.job = None
         self.floor.room.leave(self.number, heir)
         if container is not None:
             self.floor.news()

@@ -6,12 +6,14 @@ from typing import Any
 import pytest
 
 from dockercomp.protocol.messages import Allocation, Ceiling, Lease
+from dockercomp.protocol.orders import ImagePin, JobOrder, ProgramSpec, ResourcesSpec, StageOrder
 from worker.checkpoints import Checkpoints
 from worker.consent import LOCKED
 from worker.division import Division
+from worker.engine import EngineError
 from worker.following import Wanted
 from worker.gate import Gate
-from worker.jobs import Jobs
+from worker.jobs import Job, Jobs
 from worker.keeper import Keeper
 from worker.leases import Leases
 from worker.leftovers import Leftovers
@@ -24,6 +26,17 @@ from worker.volunteer import Control, View
 MOST = Ceiling(containers=2, cpus=2.0, memory=1024 * MIB)
 SIZE = Size(cpus=1.0, memory=256 * MIB, scratch=0)
 
+ORDER = JobOrder(
+    version=1,
+    job="j",
+    name="j",
+    image=ImagePin(name="i", config_digest="sha256:" + "0" * 64, platform="linux/amd64"),
+    program="",
+    split="lines",
+    stages=[StageOrder(program=ProgramSpec(command=["cat"]))],
+    resources=ResourcesSpec(time_limit=60),
+)
+
 
 class Computes:
     """A container that runs a chunk."""
@@ -35,9 +48,18 @@ class Computes:
 
     def __init__(self) -> None:
         self.cancelled = 0
+        self.paused, self.asked = False, list[Size]()
 
     def cancel(self) -> None:
         self.cancelled += 1
+
+    def pause(self) -> None:
+        self.paused = True
+
+    def resize(self, size: Size) -> None:
+        """As an engine that refuses all."""
+        self.asked.append(size)
+        raise EngineError("no")
 
 
 @pytest.fixture
@@ -70,6 +92,42 @@ def test_a_cancelled_chunk_that_a_slot_is_about_to_hold_is_not_forgotten(keeper:
     keeper._floor.leases.returned("a")
     keeper._cancel(frozenset())
     assert container.cancelled == 1, "nor asked for again once it has ended"
+
+
+def test_what_runs_of_a_job_that_is_refused_by_now_is_paused_like_the_others(keeper: Keeper) -> None:
+    slot = running(keeper)
+    slot.held, container = keeper._floor.leases.take("j", lambda _: True), slot.container
+    assert isinstance(container, Computes)
+    slot.job = Job(ORDER)
+    keeper._floor.jobs.refuse("j", "its result cannot be kept here")
+    given = Allocation(version=1, containers=2, cpus=1.0, memory=256 * MIB, paused=True)
+    keeper._follow(Wanted(MOST, View(Wishes(), Control()), clip(given, MOST), frozen=True), given)
+    assert container.paused and slot.frozen and not container.cancelled
+
+
+def test_a_container_that_the_engine_does_not_bring_below_a_lowered_ceiling_ends(keeper: Keeper) -> None:
+    slot, now = running(keeper), [100.0]
+    slot.held, container = keeper._floor.leases.take("j", lambda _: True), slot.container
+    assert isinstance(container, Computes)
+    slot.job = Job(ORDER)
+    keeper._adjusting._clock = lambda: now[0]
+    floor, given = keeper._floor, Allocation(version=1, containers=1, cpus=1.0, memory=256 * MIB)
+    floor.room.take(1, SIZE, MOST)
+
+    def follow(most: Ceiling) -> None:
+        clipped = clip(given, most)
+        floor.ceiling, floor.allowed = most, clipped.allowed
+        keeper._follow(Wanted(most, View(Wishes(), Control()), clipped), clipped.allowed)
+        now[0] += 60
+
+    for _ in range(10):
+        follow(MOST)
+    assert not container.cancelled, "what the admin wants may be refused for ever"
+    for _ in range(3):
+        follow(Ceiling(containers=1, cpus=0.5, memory=1024 * MIB))
+    assert not container.cancelled and container.asked[-1].cpus == 0.5
+    follow(Ceiling(containers=1, cpus=0.5, memory=1024 * MIB))
+    assert container.cancelled == 1 and slot.gone
 
 
 def test_a_worker_that_ends_lets_chunks_end_also_where_smaller_means_at_once(keeper: Keeper) -> None:
