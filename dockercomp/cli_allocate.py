@@ -39,6 +39,8 @@ def allocate(
     asked = any(value is not None and value != () for value in told.values())
     if asked and follow:
         raise BadRequest("--follow takes what the group gives: give it, or values of its own, not both")
+    if history and (asked or follow or wait):
+        raise BadRequest("--history only shows: give it alone, or leave it out to change what the client is given")
     if history:
         return _history(session, master, view)
     if follow:
@@ -182,6 +184,8 @@ def _history(session: Session, master: Client, view: ClientView) -> int:
 @with_client
 def tag(session: Session, master: Client, client: str, tags: tuple[str, ...], none: bool) -> None:
     """Give CLIENT these tags and no others, and with them its group; without a TAG, show them."""
+    if tags and none:
+        raise BadRequest("--none takes all tags away: give it, or the tags that the client shall have, not both")
     view = _client(master, client)
     if tags or none:
         view = master.master.call("client_tags", ClientView, TagsChange(tags=list(tags)), client=view.id)

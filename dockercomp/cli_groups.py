@@ -52,7 +52,7 @@ def group_show(session: Session, master: Client, name: str) -> None:
 @group.command("set")
 @click.argument("name")
 @given.options
-@click.option("--tag", "of_tags", metavar="TAG", multiple=True, help="Members have this tag (again for more).")
+@click.option("--tag", "of_tags", metavar="TAG", multiple=True, help="Members have this tag (again for more; '': any).")
 @click.option("--owner", "of_owner", metavar="NAME", help="Members are of this owner.")
 @click.option("--named", "of_name", metavar="PATTERN", help="The names of members' machines fit this pattern.")
 @click.option("--platform", "of_platform", metavar="NAME", help="Such as linux/amd64.")
@@ -65,7 +65,7 @@ def group_set(session: Session, master: Client, name: str, **told: Any) -> None:
     """Make the group NAME, or change it: what is not named stays. Members that follow it have that at once.
 
     A group without --tag, --owner and so on is everybody's, and newcomers'. --containers fit: as many as fit;
-    --cpus share, --memory share: an equal share.
+    --cpus share, --memory share: an equal share. --tag '', --owner '' and so on: that does not matter any more.
     """
     try:
         view = master.master.call("group", GroupView, group=name)

@@ -51,7 +51,7 @@ def group_of(now: GroupChange, told: dict[str, Any]) -> GroupChange:
         if name in rule_told:
             rule_told[name] = read(f"--{name.replace('_', '-')}", rule_told[name])
     if "tags" in rule_told:
-        rule_told["tags"] = list(rule_told["tags"])
+        rule_told["tags"] = [tag for tag in rule_told["tags"] if tag]
     own = {name: told.pop(name) for name in ("order", "share") if told.get(name) is not None}
     return replace(now, rule=replace(now.rule, **rule_told), **own, **_read(told, words=True))
 

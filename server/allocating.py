@@ -39,7 +39,12 @@ class Allocating:
         allows. Raises PreconditionFailed."""
         group = allocations.group_of(client, self.groups())
         change = allocations.given(group.change, allocations.room_of(client))
-        return self._give(client, change, None, author, follows=True, group=group.name)
+        made = self._give(client, change, None, author, follows=True, group=group.name)
+        after = self._store.clients.for_groups([client["_id"]])
+        if not self.settle(after, self.groups()):  # the group may have been changed between
+            return made
+        after = self._store.clients.for_groups([client["_id"]])
+        return msgspec.convert(after[0]["allocation"], Allocation) if after else made
 
     def first(self, newcomer: Document) -> Document:
         """The fields of a new client that say what it is given: what its group gives to newcomers."""
@@ -50,15 +55,21 @@ class Allocating:
 
     def settle(self, clients: Sequence[Document], groups: Sequence[Group]) -> int:
         """Let each of these clients belong to the group that it fits, and those that follow have what that gives: one
-        write for all of them, and none where nothing changes. Returns how many changed; one that somebody else
-        changed meanwhile is left alone."""
-        changes = [change for client in clients if (change := _settled(client, groups)) is not None]
-        if not changes:
-            return 0
-        given = [each.client for each in changes if each.allocation is not None]
-        self._store.allocations.record(given)
-        changed = self._store.clients.allocate(changes)
-        self._store.allocations.record(given)
+        write for all of them, and none where nothing changes. Returns how many changed. One that changed meanwhile is
+        looked at again: what changed it may have known older groups, or an older ceiling."""
+        changed = 0
+        for _ in range(_TRIES):
+            changes = [change for client in clients if (change := _settled(client, groups)) is not None]
+            if not changes:
+                break
+            given = [each.client for each in changes if each.allocation is not None]
+            self._store.allocations.record(given)
+            hit = self._store.clients.allocate(changes)
+            self._store.allocations.record(given)
+            changed += hit
+            if hit == len(changes):
+                break
+            clients, groups = self._store.clients.for_groups([each.client for each in changes]), self.groups()
         return changed
 
     def groups(self) -> list[Group]:

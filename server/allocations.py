@@ -171,7 +171,7 @@ def _disk_violations(disk: int, most: int) -> Iterator[tuple[str, str]]:
 def _pattern_violations(jobs: Sequence[str]) -> Iterator[tuple[str, str]]:
     if len(jobs) > MOST_PATTERNS:
         yield "jobs", f"at most {MOST_PATTERNS} patterns of jobs, not {len(jobs)}"
-    if any(not 0 < len(each.strip()) <= LONGEST_PATTERN for each in jobs):
+    if any(not (each.strip() and len(each) <= LONGEST_PATTERN and each.isprintable()) for each in jobs):
         yield "jobs", f"a pattern of jobs has 1 to {LONGEST_PATTERN} characters, such as wordcount or *-nightly"
 
 

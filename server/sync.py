@@ -84,8 +84,9 @@ class Sync:
                 " install the worker again from here"
             )
         phase = self._metrics.phase
+        crowd = self._crowd.size  # as counted before: the same for the pause it is asked for, and for our patience
         with phase("renew the client"):
-            client = self._renew(client_id, secret_hash, request, address)
+            client = self._renew(client_id, secret_hash, request, address, crowd)
         sync = f"{client_id}/{request.session}/{request.seq}"
         with phase("read running jobs"):
             jobs = self._jobs_for(client, request)
@@ -132,14 +133,13 @@ class Sync:
             closed = self._store.jobs.ended_among(not_listed) if not_listed else []
             orders = self._orders({lease.job for lease in leases} - set(request.known_jobs))
         self._keep_streams(client_id, request, mine)
+        self._crowd.heard(client_id, time.monotonic(), lambda: self._store.clients.count_alive(client["seen"]))
         situation = Situation(
             jobs=bool(jobs),
             watched=_watched(client),
             idle=not jobs or len(leases) < want,
             moved=moved,
-            crowd=self._crowd.heard(
-                client_id, time.monotonic(), lambda: self._store.clients.count_alive(client["seen"])
-            ),
+            crowd=crowd,
         )
         return SyncAnswer(
             protocol=PROTOCOL,
@@ -156,7 +156,7 @@ class Sync:
             worker_version=__version__,
         )
 
-    def _renew(self, client_id: str, secret_hash: str, request: SyncRequest, address: str) -> Document:
+    def _renew(self, client_id: str, secret_hash: str, request: SyncRequest, address: str, crowd: int) -> Document:
         """The client as it is now, heard of once more, and with what it is given now."""
         client = self._store.clients.heard(
             client_id,
@@ -166,7 +166,7 @@ class Sync:
             _report_of(request, address),
             told=standing(request.applied, len(request.containers)) if request.applied else None,
             paused=any(container.state == "paused" for container in request.containers),
-            patience=max(0.0, longest_s(self._crowd.size) - self._heartbeat_s),
+            patience=max(0.0, longest_s(crowd) - self._heartbeat_s),
         )
         if client is None:
             raise Unauthorized("unknown client, wrong secret, or retired: enrol again with an enrolment token")

@@ -51,7 +51,7 @@ class MannerForm(FlaskForm):  # type: ignore[misc]
         kept = now is not None and typed == _gib(now.disk)
         return {
             "disk": now.disk if now is not None and kept else round(typed * GIB),
-            "jobs": words(self.jobs.data),
+            "jobs": patterns(self.jobs.data),
             "priority": self.priority.data,
             "policy": self.policy.data,
             "shrink": self.shrink.data,
@@ -122,6 +122,11 @@ def manner_of(given: Allocation | GroupChange) -> dict[str, Any]:
 def words(typed: str | None) -> list[str]:
     """What was typed with commas or spaces between, each once, in the order typed."""
     return list(dict.fromkeys(word for word in re.split(r"[,\s]+", typed or "") if word))
+
+
+def patterns(typed: str | None) -> list[str]:
+    """What was typed with commas between, likewise: names of jobs may have spaces in them."""
+    return list(dict.fromkeys(word for part in (typed or "").split(",") if (word := part.strip())))
 
 
 def described(given: Allocation | AllocationChange) -> str:

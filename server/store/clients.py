@@ -26,7 +26,7 @@ class Clients:
     def enrol(self, client: Document) -> Document | None:
         """Insert a new client, or give the one with the same `request` what it gets by its present token; returns the
         stored one, None where an admin has barred it."""
-        renewed = {key: client[key] for key in ("secret_hash", "token", "owner", "trusted") if key in client}
+        renewed = {key: client[key] for key in ("secret_hash", "token", "owner", "trusted", "seen") if key in client}
         fixed = {key: value for key, value in client.items() if key not in ("state", "request", *renewed)}
         where = {"request": client["request"], "barred": {"$ne": True}}
         change: Document = {"$set": {**renewed, "state": "alive"}, "$setOnInsert": fixed}
@@ -227,10 +227,11 @@ class Clients:
                 {"_id": client}, {"$set": {"tags": list(tags)}}, return_document=ReturnDocument.AFTER
             )
 
-    def for_groups(self) -> list[Document]:
-        """All clients that are not retired, with what decides their group and what it gives them."""
+    def for_groups(self, clients: Sequence[str] | None = None) -> list[Document]:
+        """Clients with what decides their group and what it gives them: these, or all that are not retired."""
+        query: Document = {"state": "alive"} if clients is None else {"_id": {"$in": list(clients)}}
         with store_errors():
-            return list(self._clients.find({"state": "alive"}, _FOR_GROUPS))
+            return list(self._clients.find(query, _FOR_GROUPS))
 
     def members(self, group: str, after: str = "", limit: int = 0) -> list[Document]:
         """The clients of a group that are not retired, in the order of their ids; 0: all of them."""

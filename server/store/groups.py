@@ -21,16 +21,17 @@ class Groups:
             return self._groups.find_one({"_id": name})
 
     def put(self, name: str, version: int, group: Document, author: str) -> bool:
-        """Make version `version` + 1 of a group where it still is at `version`; 0 makes it where there is none. False
-        where somebody else was first."""
+        """Make version `version` + 1 of a group where it still is at `version`; 0 makes it where there is none, or a
+        removed one that is not settled yet. False where somebody else was first."""
         made: Document = {
-            "version": version + 1,
+            "version": {"$add": [{"$ifNull": ["$version", 0]}, 1]},
+            "removed": False,
             "group": {"$literal": group},
             "author": {"$literal": author},
             "at": DATABASE_TIME,
             "settled": False,
         }
-        where: Document = {"_id": name, "version": version} if version else {"_id": name, "version": {"$exists": False}}
+        where: Document = {"_id": name} | ({"version": version} if version else {"removed": True})
         with store_errors():
             try:
                 found = self._groups.update_one(where, [{"$set": made}], upsert=not version)

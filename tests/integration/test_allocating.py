@@ -9,10 +9,10 @@ from msgspec.structs import replace
 
 from dockercomp import __version__
 from dockercomp.protocol.errors import InvalidAllocation, PreconditionFailed
-from dockercomp.protocol.messages import AppliedAllocation, ContainerReport, PartReport, SyncAnswer
+from dockercomp.protocol.messages import AppliedAllocation, ContainerReport, EnrolRequest, PartReport, SyncAnswer
 from dockercomp.protocol.orders import InputSpec, JobSpec, ProgramSpec, ResourcesSpec, VerifySpec
 from dockercomp.protocol.views import AllocationChange, ClientView, Progress, SubmitRequest
-from server import describing, pausing
+from server import describing, pace, pausing
 from server.allocating import Allocating
 from server.explaining import Explaining
 from server.housekeeping import Housekeeping
@@ -117,6 +117,29 @@ def test_a_normal_sync_writes_nothing_more_than_before(master: Master) -> None:
     history.delete_many({})
     sync(volunteer, told, containers=[container()])
     assert history.count_documents({}) == 0, "where nothing moves, nothing is noted"
+
+
+def test_no_client_is_asked_to_wait_longer_than_it_is_waited_for(
+    master: Master, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pace, "COUNTED_EVERY_S", 0.0)
+    monkeypatch.setattr(master.store.clients, "count_alive", lambda now: 3000)
+    volunteer = master.volunteer()
+    for _ in range(2):  # the first of them finds out how many there are
+        pause = sync(volunteer).call_again_s
+        assert pause <= 5 + document(master, volunteer)["patience"]
+    assert pause == pace.LONGEST_S
+
+
+def test_a_machine_that_comes_back_after_weeks_is_not_retired_before_its_first_sync(master: Master) -> None:
+    clients, fortnight = master.store.clients, 14 * 86_400
+    request = EnrolRequest(token=master.token, machine=MACHINE, ceiling=CEILING, request="the same")
+    client = master.enrolment.enrol(request, "").client
+    now = master.store.duties.now()
+    master.store.database["clients"].update_one({"_id": client}, {"$set": {"seen": now - 2 * fortnight}})
+    assert clients.retire(now - fortnight) == 1
+    assert master.enrolment.enrol(request, "").client == client
+    assert clients.retire(now - fortnight) == 0
 
 
 def test_of_two_admins_the_second_is_told(master: Master) -> None:

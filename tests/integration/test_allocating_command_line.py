@@ -151,6 +151,7 @@ def test_dockers_own_words_are_said_where_it_refused(run: Run, worker: Following
         (("--memory", "0"), "from 16 MiB to 4096 MiB"),
         (("--priority", "urgent"), "low"),
         (("--follow", "--cpus", "1"), "not both"),
+        (("--history", "--cpus", "1"), "only shows"),
     ],
 )
 def test_a_wrong_value_names_its_range_and_changes_nothing(
@@ -175,6 +176,9 @@ def test_a_group_is_made_followed_changed_and_removed(run: Run, worker: Followin
     assert code == 0 and "0.25 CPUs each" in out and "by group night" in out
     assert "0.25 CPUs each" in run("group", "show", "night")[1] and "pc" in run("group", "show", "night")[1]
     assert "tags night, least cpus 2" in run("group", "ls")[1]
+    assert "everybody" in run("group", "set", "night", "--tag", "", "--least-cpus", "0")[1] + run("group", "ls")[1]
+    code, _, err = run("tag", "pc", "--none", "day")
+    assert code == 2 and "not both" in err and "night" in run("tag", "pc")[1]
     code, _, err = run("group", "set", "night", "--memory", "1 KiB")
     assert code == 2 and "at least 16 MiB" in err
     assert run("group", "rm", "night")[0] == 0 and run("group", "rm", "night")[0] == 2

@@ -155,6 +155,55 @@ def test_a_master_lost_in_the_middle_of_a_change_leaves_it_to_housekeeping(
     assert grouping.settle_unsettled() == 0
 
 
+def test_a_removed_group_may_be_made_again_before_its_members_are_settled(
+    master: Master, grouping: Grouping, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    volunteer = master.volunteer()
+    for version in (0, None):
+        grouping.put("everybody", HALF, None, "root")
+        with monkeypatch.context() as lost:
+            lost.setattr(Grouping, "settle", lambda self: 0)
+            grouping.delete("everybody", "root", None)
+        view = grouping.put("everybody", replace(HALF, share=0.25), version, "root")
+        assert (view.members, view.group.share) == (1, 0.25) and given(master, volunteer).cpus == 0.25
+        grouping.delete("everybody", "root", view.version)
+
+
+def test_who_was_settled_meanwhile_by_what_the_group_gave_before_has_what_it_gives_now(
+    master: Master, grouping: Grouping, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    volunteer, clients = master.volunteer(), master.store.clients
+    allocate = clients.allocate
+
+    def beaten(changes: Any) -> int:
+        monkeypatch.setattr(clients, "allocate", allocate)
+        where, another = {"_id": volunteer.id}, {"$inc": {"allocation.version": 1}}
+        master.store.database["clients"].update_one(where, another)
+        return allocate(changes)
+
+    monkeypatch.setattr(clients, "allocate", beaten)
+    grouping.put("everybody", HALF, None, "root")
+    found = given(master, volunteer)
+    assert (found.version, found.cpus) == (3, 0.5)
+
+
+def test_who_follows_a_group_while_that_changes_has_what_it_gives_now(
+    master: Master, grouping: Grouping, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    volunteer, allocating, give = master.volunteer(), Allocating(master.store), Allocating._give
+    grouping.put("everybody", HALF, None, "root")
+    alone = AllocationChange(containers=1, cpus=0.1, memory=64 * MIB)
+    allocating.allocate(document(master, volunteer), alone, None, "root")
+
+    def changed_first(self: Allocating, *told: Any, **more: Any) -> Allocation:
+        grouping.put("everybody", replace(HALF, share=0.25), None, "root")
+        return give(self, *told, **more)
+
+    monkeypatch.setattr(Allocating, "_give", changed_first)
+    made = allocating.follow(document(master, volunteer), "root")
+    assert made == given(master, volunteer) and made.cpus == 0.25
+
+
 def test_one_odd_client_keeps_nothing_from_the_others(master: Master, grouping: Grouping) -> None:
     odd, other = master.volunteer(), master.volunteer()
     master.store.database["clients"].update_one({"_id": odd.id}, {"$set": {"ceiling": {"cpus": "many"}}})

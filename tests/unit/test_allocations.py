@@ -73,6 +73,8 @@ def test_what_is_not_refused_is_within_the_ceiling_and_can_be_held(
         (replace(CHANGE, disk=1), "disk", "0 (as the volunteer allows), or from 64 MiB to 10240 MiB"),
         (replace(CHANGE, disk=11 << 30), "disk", "to 10240 MiB, the volunteer's ceiling"),
         (replace(CHANGE, jobs=[""]), "jobs", "1 to 200 characters"),
+        (replace(CHANGE, jobs=["a\0"]), "jobs", "1 to 200 characters"),
+        (replace(CHANGE, jobs=["a" + " " * 200]), "jobs", "1 to 200 characters"),
         (replace(CHANGE, jobs=["a"] * 65), "jobs", "at most 64 patterns"),
     ],
 )

@@ -10,7 +10,7 @@ from dockercomp.protocol.messages import Allocation, Ceiling
 from dockercomp.protocol.views import AllocationChange, ClientView, GroupChange, GroupRule, PartProgress, Progress
 from server.allocations import allocation_violations, check_allocation, first_allocation
 from server.dashboard import differences, doors, headers, refusals, way, wording
-from server.dashboard.allocation import words
+from server.dashboard.allocation import patterns, words
 from server.dashboard.group_form import gives, ruled
 from server.dashboard.rate import measure
 
@@ -138,6 +138,11 @@ def test_nothing_typed_is_no_words(typed: str | None) -> None:
 
 def test_words_are_parted_by_commas_and_spaces_and_named_once() -> None:
     assert words("gpu, lab-3\tgpu\n b") == ["gpu", "lab-3", "b"]
+
+
+def test_patterns_of_jobs_keep_the_spaces_in_their_names() -> None:
+    """What is saved with nothing typed must be what it was."""
+    assert patterns("my genome *, pi,, pi ") == ["my genome *", "pi"] and patterns(None) == []
 
 
 def test_the_rate_looks_back_over_a_window() -> None:
