@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from dockercomp.protocol.messages import Allocation, Ceiling, JobPoints
+from dockercomp.protocol.messages import LONGEST_SENTENCE, Allocation, Ceiling, JobPoints
 
 from .adjusting import Adjusting
 from .division import Computing, Division
@@ -104,8 +104,12 @@ class Keeper:
             self._wake.clear()
             try:
                 self._pass()
-            except Exception:
+            except Exception as error:
                 log.exception("looking after the containers failed; trying again")
+                said = (
+                    f"The worker failed to look after its containers, and tries again: {type(error).__name__}: {error}"
+                )
+                self._show(self.picture.out_of_date(said[:LONGEST_SENTENCE]))
 
     def _pass(self) -> None:
         busy = sum(report.cpus_used or 0.0 for report in self.picture.containers)
@@ -120,6 +124,9 @@ class Keeper:
         picture = self._looking.look(wanted, self._memory_waits)
         if self._looking.drifted - known:
             self._wake.set()  # put right at once; what cannot be, is tried with every tick
+        self._show(picture)
+
+    def _show(self, picture: Picture) -> None:
         changed, self.picture = picture.differs(self.picture), picture
         if changed:
             self._tell()

@@ -1,6 +1,8 @@
 """The machine as the keeper last looked at it: what the sync, `status` and the volunteer's page tell."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
+from msgspec import structs
 
 from dockercomp.protocol.messages import AppliedAllocation, Ceiling, ContainerReport
 
@@ -25,6 +27,14 @@ class Picture:
     def trouble(self) -> str:
         """All problems in a row, for the eye."""
         return " ".join(self.problems)
+
+    def out_of_date(self, why: str) -> "Picture":
+        """The same where looking failed: nothing in it is known to hold, and no more chunks are asked for."""
+        applied = self.applied
+        if applied is not None:
+            parts = [structs.replace(part, state="failed", why=why) for part in applied.parts]
+            applied = structs.replace(applied, verified=False, note=why, parts=parts)
+        return replace(self, applied=applied, able=0, problems=(why,))
 
     def differs(self, other: "Picture") -> bool:
         """Whether the master should hear of it at once: not of the use of CPU and memory, nor of every chunk."""

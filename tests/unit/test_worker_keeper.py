@@ -1,11 +1,12 @@
 """The keeper's own judgement, without an engine: what is cancelled, and what an end of the worker does not hurry."""
 
+import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from dockercomp.protocol.messages import Allocation, Ceiling, Lease
+from dockercomp.protocol.messages import Allocation, AppliedAllocation, Ceiling, Lease, PartReport
 from dockercomp.protocol.orders import ImagePin, JobOrder, ProgramSpec, ResourcesSpec, StageOrder
 from worker.checkpoints import Checkpoints
 from worker.consent import LOCKED
@@ -19,6 +20,7 @@ from worker.leases import Leases
 from worker.leftovers import Leftovers
 from worker.limits import MIB, Wishes, clip
 from worker.pace import ChunkTimes
+from worker.picture import Picture
 from worker.slots import Floor, Slot
 from worker.tasks import Size, Task
 from worker.volunteer import Control, View
@@ -143,3 +145,19 @@ def test_a_worker_that_ends_lets_chunks_end_also_where_smaller_means_at_once(kee
     fewer = clip(Allocation(version=2, containers=0, cpus=1.0, memory=256 * MIB, shrink="requeue"), MOST)
     keeper._follow(wanted, fewer.allowed)
     assert slot.leaving and slot.giving_back and container.cancelled == 1
+
+
+def test_where_looking_fails_nothing_reads_verified_any_more_and_it_is_said(tmp_path: Path) -> None:
+    told, nothing = threading.Event(), cast(Any, None)
+    gate = Gate(tmp_path, lambda: [], "linux/amd64", LOCKED)
+    floor = Floor(Leases(), Jobs(), ChunkTimes(), nothing, MOST, Checkpoints(tmp_path), gate, Leftovers(nothing))
+    broken = Keeper(floor, nothing, nothing, Division(2.0), lambda *_: MOST, told.set)  # there is nobody to look at
+    part = PartReport(part="cpus", state="verified")
+    applied = AppliedAllocation(version=1, containers=1, cpus=1, memory=1, verified=True, parts=[part])
+    broken.picture = Picture(ceiling=MOST, applied=applied, able=2)
+    broken.start()
+    assert told.wait(20)
+    found = broken.picture
+    assert found.applied and not found.applied.verified and found.applied.parts[0].state == "failed"
+    assert "AttributeError" in found.trouble and found.able == 0
+    broken.stop(0, threading.Event())
