@@ -22,6 +22,9 @@ def read_settings() -> Settings:
     except ConfigurationError as error:
         click.echo(f"dockercomp-worker: {error}", err=True)
         sys.exit(78)
+    except OSError as error:
+        click.echo(f"dockercomp-worker: the configuration cannot be read: {error}", err=True)
+        sys.exit(78)
 
 
 @click.command()

@@ -88,7 +88,7 @@ MakeContainer = Callable[[Job, int, Size], Container]
 
 def run(settings: Settings, grace: float = GRACE, stint: Stint = ENDLESS) -> int:
     """Run until told to stop, or until the stint is over; the exit code. Holds DC_HOME's lock meanwhile."""
-    stop, fresh = Stop(), not settings.home.exists()
+    stop, fresh = Stop(), _is_fresh(settings.home)
     try:
         held = lock(settings.home, "worker")
     except HomeInUseError as error:
@@ -115,6 +115,11 @@ def run(settings: Settings, grace: float = GRACE, stint: Stint = ENDLESS) -> int
             log.error("%s", error)
             _say(settings.home, status.Status(state="stopped", sentence=str(error), master=settings.url))
             return error.code
+
+
+def _is_fresh(home: Path) -> bool:
+    """Whether nothing is there but what `configure` and `pause` put there before the first run."""
+    return not home.exists() or {each.name for each in home.iterdir()} <= {"configuration", "worker"}
 
 
 class Daemon:
@@ -193,7 +198,8 @@ class Daemon:
         floor = Floor(leases, jobs, times, self._make, ceiling, checkpoints, gate, self._leftovers)
         self._leftovers.gone = floor.room.leave
         floor.limits_hold = facts.limits
-        volunteer = Volunteer(self._home, self._settings.source, self._settings.wishes)
+        source = self._settings.source or self._home / "configuration"  # which `configure` makes where there is none
+        volunteer = Volunteer(self._home, source, self._settings.wishes)
         division = Division(facts.cpus, Pins.of_engine(self._engine.host, facts.cpus) if facts.pins else None)
         self._keeper = Keeper(floor, volunteer, house, division, self._lending.ceiling, self._hasten)
         inputs = Inputs(master, leases, jobs, images, self._home, self._disk, self._ledger, self._settings.fetch)

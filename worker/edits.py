@@ -9,7 +9,7 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -68,6 +68,7 @@ def change(source: Path, changes: Mapping[str, str], environ: Mapping[str, str] 
         text = edited(configuration.text(path) if path.exists() else "", wanted)
         try:
             values = configuration.parse(text, str(path))
+            settings.from_values(configuration.under(values, _without(environ, wanted)), path, environ)
             found = settings.from_values(configuration.under(values, environ), path, environ)
         except ConfigurationError as error:
             raise ConfigurationError(configuration.placed_in(str(error), text, path)) from error
@@ -80,6 +81,11 @@ def overruled(changes: Mapping[str, str], environ: Mapping[str, str] = os.enviro
     return [key for key, value in changes.items() if environ.get(key, value) != value]
 
 
+def _without(environ: Mapping[str, str], keys: Iterable[str]) -> dict[str, str]:
+    """What is written is judged also where a variable wins over it now: the worker may run with another environment."""
+    return {key: value for key, value in environ.items() if key not in set(keys)}
+
+
 def _sets(line: str, key: str) -> bool:
     return re.match(rf"\s*(?:export\s+)?{key}=", line) is not None
 
@@ -90,7 +96,7 @@ def _line(key: str, value: str) -> str:
 
 def _comment(line: str) -> str:
     """What follows the value: blanks and a comment."""
-    found = re.match(r"[^=]*=(?:'[^']*'|[^\s#']*)([ \t]+#[^\r]*)\r?$", line)
+    found = re.match(r"[^=]*=(?:'[^']*'|[^\s#']*)([ \t]*#[^\r]*)\r?$", line)
     return found[1] if found else ""
 
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from dockercomp.machine.removal import MARKER
 from dockercomp.protocol.orders import ImagePin
 from tests.integration.fake_master import FakeMaster
 from tests.integration.test_worker_daemon import Worker, give, master, pin, worker
@@ -31,6 +32,19 @@ def test_configure_is_followed_by_the_running_worker(master: FakeMaster, worker:
     assert worker.call("configure", "DC_TEMPERATURE=30", "DC_CPUS=").returncode == 0
     wait_until(lambda: "(DC_CPUS says otherwise)" in rules(worker.home))
     assert "Only below 30 °C." in worker.call("limits").stdout
+
+
+def test_a_worker_without_a_file_follows_the_one_that_configure_makes(
+    master: FakeMaster, worker: Worker, pin: ImagePin
+) -> None:
+    (worker.home / "configuration").unlink()
+    assert worker.call("resume").returncode == 0
+    give(master, pin, "sleep", "600", chunks=2)
+    worker.start("--grace", "0")
+    master.until(lambda: states(master) == ["running"])
+    assert (worker.home / MARKER).is_file(), "else `uninstall` would not know the folder for ours"
+    assert worker.call("configure", "DC_CPUS=0.25").returncode == 0
+    master.until(lambda: [each.cpus_limit for each in master.last.containers] == [0.25])
 
 
 def test_the_volunteers_own_program_pauses_and_lets_go(

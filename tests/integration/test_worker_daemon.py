@@ -25,6 +25,8 @@ from tests.integration.fake_master import SEED, TOKEN, Chunk, FakeMaster
 from tests.ranges import serving
 
 ROOT = Path(__file__).resolve().parents[2]
+AWAY = "/"
+"""Where workers are started: in the clone its own `configuration` would be read, and edited by `configure`."""
 IMAGE = "dockercomp/python"
 MIB = 2**20
 
@@ -57,7 +59,13 @@ class Worker:
     def __init__(self, port: int) -> None:
         self.home = Path(tempfile.mkdtemp(prefix="dct-", dir="/tmp"))
         (self.home / "configuration").write_text("DC_CPUS=2\n")  # else other tests' workers would have a share
-        self.env = {**os.environ, "DC_HOME": str(self.home), "DC_PORT": str(port), "DC_TOKEN": TOKEN}
+        self.env = {
+            **os.environ,
+            "DC_HOME": str(self.home),
+            "DC_PORT": str(port),
+            "DC_TOKEN": TOKEN,
+            "PYTHONPATH": str(ROOT),
+        }
         self.label = f"label=dockercomp.instance={instance_label(self.home)}"
         self.processes: list[subprocess.Popen[bytes]] = []
 
@@ -65,7 +73,7 @@ class Worker:
         return [sys.executable, "-m", "worker.cli", *arguments]
 
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:
-        process = subprocess.Popen(self.command("run", *arguments), env=self.env, cwd=ROOT, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(self.command("run", *arguments), env=self.env, cwd=AWAY, stderr=subprocess.DEVNULL)
         self.processes.append(process)
         return process
 
@@ -73,7 +81,7 @@ class Worker:
         return subprocess.run(
             self.command(*arguments),
             env=self.env,
-            cwd=ROOT,
+            cwd=AWAY,
             capture_output=True,
             text=True,
             timeout=60,

@@ -1,5 +1,6 @@
 """The volunteer's page over real HTTP: what it shows and saves, and whom it refuses."""
 
+import errno
 import http.client
 import os
 import subprocess
@@ -15,6 +16,7 @@ import pytest
 from dockercomp.machine import configuration
 from dockercomp.protocol.messages import Allocation, AppliedAllocation, Ceiling, ContainerReport, PartReport
 from worker import status
+from worker.page import owner
 from worker.page.fields import Machine, changes, lent, shown, when
 from worker.page.owner import Owner
 from worker.page.serving import Server
@@ -142,6 +144,15 @@ def test_pausing_and_going_on(reader: Reader) -> None:
     assert reader.send("pause", **{"for": "nan"})[0] == 422 and not read_control(reader.home).paused
 
 
+def test_a_pause_that_cannot_be_kept_is_said(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(owner, "write_control", full)
+    code, text = reader.send("pause", **{"for": "2h"})
+    assert code == 422 and "No space left" in text
+
+
 @pytest.mark.parametrize(
     ("method", "place", "headers", "code"),
     [
@@ -160,6 +171,7 @@ def test_pausing_and_going_on(reader: Reader) -> None:
         ("POST", "nothing", {}, 404),
         ("POST", "pause", {"Content-Length": "99999999"}, 413),
         ("POST", "pause", {"Content-Length": "-1"}, 413),
+        ("POST", "pause", {"Content-Length": "\xb2"}, 413),
         ("PUT", "pause", {}, 501),
     ],
 )
@@ -192,6 +204,7 @@ def test_a_value_that_is_not_the_forms_own_is_kept_as_it_is() -> None:
 
 
 def test_the_command_prints_a_link_that_works_while_it_runs(tmp_path: Path) -> None:
+    (tmp_path / "configuration").touch()  # else the clone's own is what the page would edit
     env = {**os.environ, "DC_HOME": str(tmp_path), "PYTHONUNBUFFERED": "1"}
     command = [sys.executable, "-m", "worker.cli", "page"]
     with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True) as running:

@@ -26,6 +26,7 @@ SHIPPED = Path(__file__).resolve().parents[2] / "configuration"
         ("DC_CPUS=1", {"DC_CPUS": "2"}, "DC_CPUS=2\n"),
         ("DC_CPUS=1  # half\n", {"DC_CPUS": "2"}, "DC_CPUS=2  # half\n"),
         ("DC_CPUS='1' # half\nX\n", {"DC_CPUS": "2"}, "DC_CPUS=2 # half\nX\n"),
+        ("DC_CPUS=1#half\n", {"DC_CPUS": "2"}, "DC_CPUS=2#half\n"),
         ("export DC_CPUS=1\n", {"DC_CPUS": "2"}, "DC_CPUS=2\n"),
         ("DC_CPUS=1\n# x\nDC_CPUS=3\n", {"DC_CPUS": "2"}, "# x\nDC_CPUS=2\n"),
         ("DC_CPUS=1\n# x\nDC_CPUS=3\n", {"DC_CPUS": ""}, "# x\n"),
@@ -94,6 +95,13 @@ def test_what_cannot_be_used_is_refused_and_the_file_stays(
     said = CliRunner().invoke(main, ["configure", change])
     assert said.exit_code == 78 and why in said.output, said.output
     assert path.read_text() == text and sorted(tmp_path.iterdir()) == [path]
+
+
+def test_a_value_is_judged_also_where_a_variable_wins_over_it(tmp_path: Path) -> None:
+    path = home(tmp_path, "DC_CPUS=1\n")
+    with pytest.raises(ConfigurationError, match="line 1: DC_CPUS=lots: not a number"):
+        edits.change(path, {"DC_CPUS": "lots"}, {"DC_CPUS": "2"})
+    assert path.read_text() == "DC_CPUS=1\n"
 
 
 def test_a_file_that_is_not_utf_8_is_left_alone(tmp_path: Path) -> None:

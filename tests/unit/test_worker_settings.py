@@ -140,6 +140,16 @@ def run(home: Path, *arguments: str) -> tuple[int, str]:
     return result.exit_code, result.output
 
 
+def test_a_configuration_that_may_not_be_read_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def closed(*_: object) -> None:
+        raise PermissionError(13, "Permission denied", "/var/lib/dockercomp/configuration")
+
+    monkeypatch.setattr(settings.configuration, "text", closed)
+    (tmp_path / "configuration").touch()
+    code, text = run(tmp_path, "status")
+    assert code == 78 and "cannot be read: [Errno 13] Permission denied: '/var/lib/dockercomp/conf" in text
+
+
 def test_status_tells_running_from_gone(tmp_path: Path) -> None:
     assert run(tmp_path, "status") == (1, "State       never started\n")
     (tmp_path / "worker").mkdir()

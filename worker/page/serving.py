@@ -5,6 +5,7 @@ random token, the Host header must name this address (else a foreign name could 
 something must come from the page itself (Origin).
 """
 
+import re
 import secrets
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import resources
@@ -87,7 +88,7 @@ class _Handler(BaseHTTPRequestHandler):
             else:
                 self._refuse(404, "There is nothing here.")
                 return
-        except Refused as error:
+        except (Refused, OSError) as error:
             self._page(422, refused=str(error), typed=form)
         else:
             self.server.said = said
@@ -113,7 +114,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _form(self) -> dict[str, str] | None:
         """The fields; None where the request was refused."""
         length = self.headers.get("Content-Length", "")
-        if not length.isdigit() or int(length) > _LARGEST_FORM:
+        if not re.fullmatch(r"[0-9]{1,6}", length) or int(length) > _LARGEST_FORM:
             self._refuse(413, "This form is too large.")
             return None
         body = self.rfile.read(int(length))
