@@ -62,7 +62,9 @@ def between(bounds: tuple[float, float]) -> str:
 
 
 def when(moment: str) -> str:
-    """An RFC 3339 time as `2026-11-21 07:43 UTC`."""
+    """An RFC 3339 time as `2026-11-21 07:43 UTC`; a dash where unknown."""
+    if not moment:
+        return "—"
     return datetime.fromisoformat(moment.replace("Z", "+00:00")).strftime("%Y-%m-%d %H:%M UTC")
 
 

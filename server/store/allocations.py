@@ -28,7 +28,7 @@ class Allocations:
             "version": "$allocation.version",
             "allocation": "$allocation",
             "author": "$author",
-            "at": "$wanted_at",
+            "at": {"$ifNull": ["$wanted_at", "$seen"]},
             "way": {"$cond": [{"$eq": ["$way.version", "$allocation.version"]}, "$way", None]},
         }
         pipeline: list[Document] = [

@@ -14,6 +14,7 @@ from dockercomp.protocol.orders import InputSpec, JobSpec, ProgramSpec, Resource
 from dockercomp.protocol.views import AllocationChange, ClientView, Progress, SubmitRequest
 from server import describing, pace, pausing
 from server.allocating import Allocating
+from server.dashboard import wording
 from server.explaining import Explaining
 from server.housekeeping import Housekeeping
 from server.settings import Settings
@@ -106,6 +107,15 @@ def test_a_change_is_followed_from_wanted_to_verified_and_kept(master: Master) -
     assert newest.at <= newest.sent <= newest.received <= newest.applied <= newest.verified, "as it first was"
     assert oldest.author == "the first contact" and oldest.allocation.version == 1 and oldest.verified == ""
     assert allocating.history(volunteer.id, 2, 10) == [oldest]
+
+
+def test_what_was_given_before_there_was_a_history_begins_it(master: Master) -> None:
+    volunteer, clients = master.volunteer(), master.store.database["clients"]
+    master.store.database["allocations"].delete_many({})
+    clients.update_one({"_id": volunteer.id}, {"$unset": {"wanted_at": 1, "author": 1, "group": 1, "follows": 1}})
+    sync(volunteer)
+    (record,) = Allocating(master.store).history(volunteer.id, None, 10)
+    assert wording.when(record.at).endswith("UTC") and record.author == "the first contact"
 
 
 def test_a_normal_sync_writes_nothing_more_than_before(master: Master) -> None:
