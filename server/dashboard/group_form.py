@@ -1,5 +1,7 @@
 """The form of a group of clients: which belong to it, and what it gives them."""
 
+from typing import Any
+
 from wtforms import FloatField, IntegerField, StringField
 from wtforms.validators import InputRequired, NumberRange, Optional
 
@@ -37,12 +39,10 @@ class GroupForm(MannerForm):
             machine=rule.name,
             platform=rule.platform,
             least_cpus=plain(rule.least_cpus) or None,
-            least_memory=plain(round(rule.least_memory / GIB, 2)) or None,
             order=group.order,
-            share=plain(round(100 * group.share, 2)),
             containers=group.containers,
             cpus=plain(group.cpus),
-            memory=None if group.memory is None else group.memory // MIB,
+            **_rounded(group),
             **manner_of(group),
         )
 
@@ -50,6 +50,14 @@ class GroupForm(MannerForm):
         """The group that is asked for, if it is possible; else None, and the fields say why not."""
         if not self.validate_on_submit():
             return None
+        typed = {
+            "least_memory": round((self.least_memory.data or 0) * GIB),
+            "share": self.share.data / 100,
+            "memory": None if self.memory.data is None else self.memory.data * MIB,
+        }
+        if now is not None:  # what was not touched stays as it is, though the form shows it rounded
+            exact = {"least_memory": now.rule.least_memory, "share": now.share, "memory": now.memory}
+            typed |= {name: exact[name] for name, shown in _rounded(now).items() if self[name].data == shown}
         change = GroupChange(
             rule=GroupRule(
                 tags=words(self.tags.data),
@@ -57,18 +65,27 @@ class GroupForm(MannerForm):
                 name=(self.machine.data or "").strip(),
                 platform=(self.platform.data or "").strip(),
                 least_cpus=self.least_cpus.data or 0.0,
-                least_memory=round((self.least_memory.data or 0) * GIB),
+                least_memory=typed["least_memory"],
             ),
             order=self.order.data,
-            share=self.share.data / 100,
+            share=typed["share"],
             containers=self.containers.data,
             cpus=self.cpus.data,
-            memory=None if self.memory.data is None else self.memory.data * MIB,
+            memory=typed["memory"],
             **self.manner(now),
         )
         for field, reason in group_violations(change):
             self.refuse(_FIELD_OF.get(field, field), reason)
         return None if self.errors else change
+
+
+def _rounded(group: GroupChange) -> dict[str, Any]:
+    """What the form shows rounded: in GiB, percent and MiB."""
+    return {
+        "least_memory": plain(round(group.rule.least_memory / GIB, 2)) or None,
+        "share": plain(round(100 * group.share, 2)),
+        "memory": None if group.memory is None else group.memory // MIB,
+    }
 
 
 def ruled(rule: GroupRule) -> str:

@@ -11,7 +11,7 @@ from dockercomp.protocol.views import AllocationChange, ClientView, GroupChange,
 from server.allocations import allocation_violations, check_allocation, first_allocation
 from server.dashboard import differences, doors, headers, refusals, way, wording
 from server.dashboard.allocation import patterns, words
-from server.dashboard.group_form import gives, ruled
+from server.dashboard.group_form import GroupForm, gives, ruled
 from server.dashboard.rate import measure
 
 MIB = 2**20
@@ -224,6 +224,20 @@ def test_a_lost_store_is_said_on_a_page(app: Flask) -> None:
     answer = browser.get("/")
     assert answer.status_code == 503 and b"MongoDB cannot be reached" in answer.data
     assert answer.headers["Content-Security-Policy"] == headers.POLICY
+
+
+def test_a_groups_form_sent_as_it_stands_changes_nothing(app: Flask) -> None:
+    """Though it shows sizes and shares rounded."""
+    app.config["WTF_CSRF_ENABLED"] = False
+    rule = GroupRule(tags=["gpu"], least_cpus=1.5, least_memory=(100 << 20) + 1)
+    group = GroupChange(rule=rule, share=1 / 3, memory=(200 << 20) + 1, cpus=0.75, disk=(3 << 30) + 1, jobs=["my *"])
+    with app.test_request_context():
+        sent = {each.name: each.data for each in GroupForm.of(group, 1) if each.data not in (None, False)}
+    with app.test_request_context(method="POST", data=sent):
+        assert GroupForm().change(group) == group
+    with app.test_request_context(method="POST", data=sent | {"share": "50", "memory": "", "least_memory": "2"}):
+        changed = replace(group, share=0.5, memory=None, rule=replace(rule, least_memory=2 << 30))
+        assert GroupForm().change(group) == changed
 
 
 @pytest.mark.parametrize(
