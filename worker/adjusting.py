@@ -8,6 +8,7 @@ from typing import Literal
 
 from .engine import EngineError
 from .limits import MIB
+from .patience import backoff
 from .reconcile import Drain, End, Freeze, Keep, Open, Resize, SlotNow, Step, Thaw
 from .room import NoRoomYet
 from .slots import Floor, Slot
@@ -141,7 +142,7 @@ class Adjusting:
             self._act(slot, step)
         except EngineError as error:
             tries = before.tries + 1 if before and before.wanted == step else 0
-            due = self._clock() + min(LONGEST_PAUSE, FIRST_PAUSE * 2.0**tries)
+            due = self._clock() + backoff(FIRST_PAUSE, LONGEST_PAUSE, tries)
             self._refused[slot.number, kind] = Refusal(container.name, str(error), step, tries, due)
             log.warning("slot %d: %s: %s", slot.number, type(step).__name__, error)
         except NoRoomYet as error:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from .engine import EngineError
+from .patience import backoff
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +51,7 @@ class Leftovers:
                 with self._lock:
                     left = self._left[container]
                     left.tries, left.why = left.tries + 1, str(error)
-                    left.due = self._clock() + min(LONGEST_PAUSE, FIRST_PAUSE * 2.0**left.tries)
+                    left.due = self._clock() + backoff(FIRST_PAUSE, LONGEST_PAUSE, left.tries)
             else:
                 with self._lock:
                     left = self._left.pop(container)

@@ -10,6 +10,15 @@ PAUSES = (1.0, 2.0, 5.0, 10.0)
 """Seconds between tries; the last one repeats."""
 
 
+_ENOUGH = 60
+"""Doublings beyond which every pause is the longest; a thousand would be more than a number holds."""
+
+
+def backoff(first: float, longest: float, tries: int) -> float:
+    """Seconds until what failed is tried again: `first`, doubled by each of `tries`, at most `longest`."""
+    return min(longest, first * 2.0 ** min(tries, _ENOUGH))
+
+
 class GivenUp(Exception):
     """It is not wanted any more."""
 

@@ -24,6 +24,7 @@ from .leftovers import Leftovers
 from .limits import TooSmall
 from .live import Live, Watched
 from .pace import ChunkTimes
+from .patience import backoff
 from .reconcile import in_force
 from .room import NoRoomYet, Room
 from .tasks import Outcome, Reading, Size, Task
@@ -312,7 +313,7 @@ class Slot:
             self._return(held)
             return
         self.deaths += 1
-        pause = min(LONGEST_BACKOFF, 0.5 * 2.0**self.deaths)
+        pause = backoff(0.5, LONGEST_BACKOFF, self.deaths)
         self.resume_at = time.monotonic() + pause
         self.trouble = f"slot {self.number} starts again in {pause:g} s: {why}"
         log.warning("lease %s: %s", held.lease.id, self.trouble)

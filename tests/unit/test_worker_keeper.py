@@ -122,7 +122,7 @@ def test_a_container_that_the_engine_does_not_bring_below_a_lowered_ceiling_ends
         keeper._follow(Wanted(most, View(Wishes(), Control()), clipped), clipped.allowed)
         now[0] += 60
 
-    for _ in range(10):
+    for _ in range(1100):  # hours of them
         follow(MOST)
     assert not container.cancelled, "what the admin wants may be refused for ever"
     for _ in range(3):

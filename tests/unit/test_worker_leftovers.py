@@ -35,3 +35,13 @@ def test_it_is_tried_until_it_is_gone_ever_more_seldom() -> None:
     assert gone == ["abcdef0123456789"] and left.sentences() == [] and len(engine.asked) == 9
     left.again()
     assert len(engine.asked) == 9
+
+
+def test_one_that_stays_for_days_is_still_tried() -> None:
+    engine, now = Engine(failures=2000), [100.0]
+    left = Leftovers(engine.remove, clock=lambda: now[0])
+    left.add("abcdef0123456789", "dc-x-1", "device is busy")
+    while left.sentences():
+        now[0] += LONGEST_PAUSE
+        left.again()
+    assert len(engine.asked) == 2001
