@@ -24,3 +24,9 @@ while kill -0 "$worker" 2>/dev/null; do
   wait $!
 done
 wait "$worker"
+code=$?
+while kill -0 "$worker" 2>/dev/null; do # a signal ended the waiting, not the worker
+  wait "$worker"
+  code=$?
+done
+exit "$code"
