@@ -14,7 +14,7 @@ ALLOWED = {
     ("dockercomp/pickling.py", "cloudpickle"): "writes the scientist's own functions and arguments; loads nothing",
     ("dockercomp/calls.py", "cloudpickle"): "finds its own folder, to send it along; loads nothing",
     ("dockercomp/inside/calls.py", "pickle"): "loads, in the container, what the scientist sent there",
-    ("worker/inside/dockercomp_pool.py", "pickle"): "in the container, between a program and processes it forked itself",
+    ("worker/inside/dockercomp_pool.py", "pickle"): "in the container, between a program and what it forked itself",
 }
 
 
