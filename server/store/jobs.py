@@ -103,7 +103,9 @@ class Jobs:
         wide = {"spec.resources.least_cpus": {"$not": {"$gt": width + CPUS_CLOSE}}}
         fit: Document = {"image.platform": platform, "memory": {"$lte": memory}, **consented, **wide}
         if given:
-            fit["$or"] = [{field: {"$regex": translate(each)}} for each in given for field in ("_id", "spec.name")]
+            fit["$or"] = [
+                {field: {"$regex": f"^{translate(each)}"}} for each in given for field in ("_id", "spec.name")
+            ]
         query = {"state": "running", "$or": [fit, {"_id": {"$in": list(also)}}]}
         with store_errors():
             found = list(self._jobs.find(query, _FOR_SYNCS).sort("created", 1).limit(limit))
