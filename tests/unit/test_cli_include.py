@@ -68,3 +68,9 @@ def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path, capsys: pytest.
     (tmp_path / "taken").write_text("")
     assert cli.run(["include", str(tmp_path / "taken" / "job")]) == 2
     assert "taken" in capsys.readouterr().err
+
+
+def test_a_ready_made_job_that_brings_its_header_brings_the_present_one() -> None:
+    here = Path(__file__).parents[2]
+    copies = list((here / "jobs").glob("*/dockercomp.h"))
+    assert copies and {copy.read_bytes() for copy in copies} == {(here / "worker/inside/dockercomp.h").read_bytes()}
