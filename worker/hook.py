@@ -102,7 +102,8 @@ def _others_change(found: os.stat_result) -> bool:
     me = os.geteuid()
     if stat.S_ISLNK(found.st_mode):
         return found.st_uid not in (0, me)
-    writable = found.st_mode & (stat.S_IWOTH | (stat.S_IWGRP if me == 0 or found.st_gid != os.getegid() else 0))
+    alone = me != 0 and found.st_gid == os.getegid() == me  # a group of the user's own, as Debian makes them
+    writable = found.st_mode & (stat.S_IWOTH | (0 if alone else stat.S_IWGRP))
     sticky = stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_ISVTX
     return found.st_uid not in (0, me) or bool(writable and not sticky)
 

@@ -107,6 +107,15 @@ def test_as_root_nobody_else_chooses_by_a_link_what_is_run(tmp_path: Path) -> No
     assert "link must belong to root" in ask(str(ours), {})
 
 
+def test_a_group_that_others_may_be_in_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = program(tmp_path, "exit 0")
+    path.chmod(0o775)
+    group = path.stat().st_gid
+    monkeypatch.setattr(os, "getegid", lambda: group)
+    monkeypatch.setattr(os, "geteuid", lambda: group + 7)
+    assert "must belong to" in ask(str(path), {})
+
+
 def test_a_hook_does_not_outlive_the_worker(tmp_path: Path) -> None:
     asking = Hook()
     asking.follow(str(program(tmp_path, f"echo $$ >{tmp_path}/new; mv {tmp_path}/new {tmp_path}/pid; exec sleep 1000")))
