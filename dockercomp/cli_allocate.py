@@ -87,10 +87,12 @@ def _wait(session: Session, master: Client, view: ClientView, timeout: float) ->
     """Show the way until everything was read back. The exit code: FAILED where it was refused, or did not come."""
     version, told, began = view.allocation.version, "", time.monotonic()
     while (ended := _ended(view, version)) is None:
-        if (said := _reached(view)) != told:
-            session.say(told := said)
+        waits = _waiting(view)
+        if (stands := f"{_reached(view).split(',')[0]} {waits}") != told:
+            told = stands
+            session.say(f"{_reached(view)}{'; ' * bool(waits)}{waits}")
         if time.monotonic() - began > timeout:
-            ended = f"not in force after {timeout:g} s: {_waits_for(view)}"
+            ended = f"not in force after {timeout:g} s: {_waiting(view) or view.status or _reached(view)}"
             break
         time.sleep(_LOOK_EVERY_S)
         view = _client(master, view.id)
@@ -131,9 +133,11 @@ def _reached(view: ClientView) -> str:
     return f"wanted by {progress.author}: it goes with the next sync"
 
 
-def _waits_for(view: ClientView) -> str:
-    waiting = [f"{part.part}: {part.why or part.state}" for part in _progress(view).parts if part.state == "waiting"]
-    return "; ".join(waiting) or view.status or _reached(view)
+def _waiting(view: ClientView) -> str:
+    """The parts that wait, and for what; empty where none does."""
+    return "; ".join(
+        f"{part.part}: {part.why or part.state}" for part in _progress(view).parts if part.state == "waiting"
+    )
 
 
 def _progress(view: ClientView) -> Progress:

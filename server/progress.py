@@ -74,7 +74,7 @@ def wanted_in_words(wanted: Allocation) -> list[tuple[Part, str]]:
     """Each part of an allocation, as people read it."""
     return [
         ("containers", f"{wanted.containers} container{'s' * (wanted.containers != 1)}"),
-        ("cpus", f"{wanted.cpus:g} CPUs each"),
+        ("cpus", f"{_cpus(wanted.cpus)} each"),
         ("memory", f"{_size(wanted.memory)} each"),
         ("disk", _size(wanted.disk) if wanted.disk else "as the volunteer allows"),
         ("jobs", ", ".join(wanted.jobs) or "all jobs"),
@@ -96,7 +96,7 @@ def _of_older_worker(applied: AppliedAllocation) -> Iterable[PartReport]:
     """What a worker that knows only the whole means by it."""
     in_force: PartState = "verified" if applied.verified else "waiting"
     yield PartReport(part="containers", state="applied", actual=str(applied.containers), why=applied.note)
-    actual = {"cpus": f"{applied.cpus:g} CPUs each", "memory": f"{_size(applied.memory)} each"}
+    actual = {"cpus": f"{_cpus(applied.cpus)} each", "memory": f"{_size(applied.memory)} each"}
     yield from (PartReport(part=part, state=in_force, actual=actual[part]) for part in _READ_BACK)
 
 
@@ -113,6 +113,10 @@ def _words_ago(seconds: float) -> str:
     if seconds < 60:
         return f"{max(0, round(seconds))} s ago"
     return f"{round(seconds / 60)} min ago" if seconds < 5400 else f"{round(seconds / 3600)} h ago"
+
+
+def _cpus(count: float) -> str:
+    return f"{count:g} CPU{'s' * (count != 1)}"
 
 
 def _size(size: int) -> str:

@@ -198,6 +198,8 @@ def _paused(facts: Facts) -> PartReport:
 
 def _each(words: Sequence[str], unit: str) -> str:
     """`2 CPUs each`, or all where they differ."""
+    if set(words) == {"1"}:
+        return f"1 {unit.removesuffix('s')} each"
     return f"{words[0]} {unit} each" if len(set(words)) == 1 else f"{', '.join(words)} {unit}"
 
 
