@@ -154,6 +154,7 @@ class Daemon:
         self._parts.inputs.start()
         self._parts.outputs.start()
         self._keeper.start()
+        self._tell()
         self._loop.start()
         while not self._stop.asked.wait(_STATUS_EVERY) and self._loop.fatal is None and not self._is_over():
             self._tell()

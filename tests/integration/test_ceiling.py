@@ -142,7 +142,7 @@ def test_outside_its_hours_it_freezes_at_once_says_why_and_goes_on_after_an_edit
     assert master.last.held, "the lease is kept as in a pause"
     (container,) = worker.containers()
     assert docker("inspect", "-f", "{{.State.Paused}}", container) == "true"
-    assert "Outside DC_HOURS" in worker.call("status").stdout
+    wait_until(lambda: "Outside DC_HOURS" in worker.call("status").stdout)
     assert f"Hours: {another_day()}." in worker.call("limits").stdout
     configure(worker, "DC_HOURS='18:00-18:00'", "DC_CONTAINERS=1")
     master.until(lambda: "line 1: DC_HOURS=18:00-18:00" in master.last.status)

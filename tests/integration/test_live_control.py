@@ -201,7 +201,7 @@ def test_an_old_worker_says_so_and_gives_back_what_is_paused_without_letting_it_
     worker.start("--grace", "50")
     master.until(lambda: [c.chunk for c in master.last.containers] == ["map 0"])
     master.until(lambda: any("its master serves 99.1" in problem for problem in master.last.problems))
-    assert "run the installer again" in worker.call("status").stdout
+    wait_until(lambda: "run the installer again" in worker.call("status").stdout)
     assert worker.call("pause").returncode == 0
     master.until(lambda: [c.state for c in master.last.containers] == ["paused"])
     process = worker.processes[0]

@@ -31,7 +31,7 @@ def test_configure_is_followed_by_the_running_worker(master: FakeMaster, worker:
     assert refused.returncode == 78 and "DC_CONTAINERS=900: DC_CPUS is 0.25" in refused.stderr
     assert worker.call("configure", "DC_TEMPERATURE=30", "DC_CPUS=").returncode == 0
     wait_until(lambda: "(DC_CPUS says otherwise)" in rules(worker.home))
-    assert "Only below 30 °C." in worker.call("limits").stdout
+    wait_until(lambda: "Only below 30 °C." in worker.call("limits").stdout)
 
 
 def test_a_worker_without_a_file_follows_the_one_that_configure_makes(
@@ -58,8 +58,7 @@ def test_the_volunteers_own_program_pauses_and_lets_go(
     master.until(lambda: states(master) == ["running"])
     assert worker.call("configure", f"DC_HOOK={hook}").returncode == 0
     master.until(lambda: states(master) == ["paused"] and "Your hook pauses it: a call" in master.last.status)
-    found = status.read(worker.home)
-    assert found is not None and found.state == "paused"
+    wait_until(lambda: bool((found := status.read(worker.home)) and found.state == "paused"))
     (tmp_path / "may").touch()
     again = tmp_path / "may-work-too"  # another path is asked at once, the same one every half minute
     again.write_text(hook.read_text())

@@ -23,6 +23,7 @@ from dockercomp.protocol.keychain import link
 from dockercomp.protocol.orders import ORDER_VERSION, ImagePin, JobOrder, ProgramSpec, ResourcesSpec, StageOrder
 from tests.integration.fake_master import SEED, TOKEN, Chunk, FakeMaster
 from tests.ranges import serving
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 AWAY = "/"
@@ -164,7 +165,8 @@ def test_chunks_of_every_kind_come_back_right(master: FakeMaster, worker: Worker
     master.until(lambda: bool(master.last.applied and master.last.applied.verified))
     (report,) = master.last.containers
     assert (report.cpus_limit, report.memory_limit) == (0.5, 144 * MIB) and report.read_from.startswith("cgroup")
-    assert worker.call("status").returncode == 0 and report.name in worker.call("limits").stdout
+    wait_until(lambda: report.name in worker.call("limits").stdout)
+    assert worker.call("status").returncode == 0
     assert not list((worker.home / "worker/spool").iterdir())
     assert int(re.findall(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{process.pid}/status").read_text())[0]) < 80 * 1024
     assert worker.call("stop").returncode == 0
